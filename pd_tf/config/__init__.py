@@ -1,0 +1,1 @@
+"""Settings: frozen dataclasses, how they are loaded, and the flags."""

@@ -1,0 +1,86 @@
+"""Fills names into the texts of nested settings."""
+
+from collections.abc import Mapping
+import os
+import re
+from typing import Any
+
+from pd_tf.config import errors
+
+# {{ and }} stand for the braces themselves.
+_PATTERN = re.compile(r"\{\{|\}\}|\$\{(\w+)\}|\{([A-Za-z_][\w-]*)\}")
+# A variable is text; a setting that is nothing but one may be these, too.
+_WORDS = {"true": True, "false": False, "null": None}
+
+
+def fill(value: Any, names: Mapping[str, str | None], setting: str) -> Any:
+  """Returns nested settings with every {name} and ${NAME} filled in.
+
+  Args:
+    value: Texts, numbers, lists and mappings inside each other.
+    names: What {name} stands for; None for what must be given but was not.
+    setting: Dotted name of `value`, for messages.
+
+  Raises:
+    InputError: A name stands for nothing, or the environment lacks one.
+  """
+  if isinstance(value, Mapping):
+    return {
+        key: fill(item, names, f"{setting}.{key}")
+        for key, item in value.items()
+    }
+  if isinstance(value, (list, tuple)):
+    return [fill(item, names, setting) for item in value]
+  if not isinstance(value, str):
+    return value
+  text = fill_text(value, names, setting)
+  is_one_name = re.fullmatch(r"\{[\w-]+\}", value) is not None
+  return _WORDS.get(text.lower(), text) if is_one_name else text
+
+
+def fill_text(
+    text: str, names: Mapping[str, str | None], setting: str
+) -> str:
+  """Returns the text with every {name} and ${NAME} filled in."""
+
+  def replacement(match: re.Match[str]) -> str:
+    variable, name = match.groups()
+    if variable:
+      return _environment(variable, setting)
+    return _named(name, names, setting) if name else match.group()[0]
+
+  return _PATTERN.sub(replacement, text)
+
+
+def references(value: Any) -> set[str]:
+  """Returns the names that nested settings refer to as {name}."""
+  if isinstance(value, Mapping):
+    value = list(value.values())
+  if isinstance(value, (list, tuple)):
+    return set().union(*map(references, value))
+  if not isinstance(value, str):
+    return set()
+  return {match[2] for match in _PATTERN.finditer(value) if match[2]}
+
+
+def _environment(variable: str, setting: str) -> str:
+  if variable not in os.environ:
+    raise errors.InputError(
+        f"{variable}: expected an environment variable of this name "
+        f"({setting} uses it), it is not set."
+    )
+  return os.environ[variable]
+
+
+def _named(name: str, names: Mapping[str, str | None], setting: str) -> str:
+  if name not in names:
+    raise errors.InputError(
+        f"{setting}: {{{name}}} is none of {', '.join(names)}."
+    )
+  value = names[name]
+  if value is None:
+    raise errors.InputError(
+        f"variables.{name}: expected a value ({setting} uses it), got none; "
+        f"give it with --set=variables.{name}=…"
+    )
+  return value

@@ -1,0 +1,128 @@
+"""Settings of `pd-tf train`."""
+
+import dataclasses
+from typing import Literal
+
+from pd_tf.config import encoder as encoder_config
+from pd_tf.config import errors
+from pd_tf.config import settings
+from pd_tf.config import task as task_config
+
+
+@dataclasses.dataclass(frozen=True)
+class PretrainingConfig:
+  """Masked language modelling over prepared segments (Devlin et al., 2019)."""
+
+  segments: str | None = settings.setting(
+      None, "Directory written by `pd-tf prepare`."
+  )
+  mask_rate: float = settings.setting(0.15, "Share of tokens predicted.")
+  max_predictions: int | None = settings.setting(
+      None, "Predictions of a row at the most; null means 20 per 128 tokens."
+  )
+  next_sentence: bool = settings.setting(
+      True, "Add the next-sentence loss where the segments are pairs."
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class DistillationConfig:
+  """Soft cross-entropy against a teacher (Turc et al., 2019, Algorithm 1)."""
+
+  transfer_sets: tuple[str, ...] = settings.setting(
+      (), "Directories written by `pd-tf label`, taken together."
+  )
+  transfer_examples: int | None = settings.setting(
+      None, "Use only this many transfer examples, drawn with the seed."
+  )
+  temperature: float = settings.setting(
+      1.0, "Divides student and teacher logits; the paper's is 1."
+  )
+  hard_label_weight: float = settings.setting(
+      0.0,
+      "Weight w of the labelled loss where labels exist: "
+      "(1 - w) x soft + w x hard; the paper's is 0.",
+  )
+
+  def __post_init__(self):
+    if self.temperature <= 0:
+      raise errors.InputError(
+          f"temperature ({self.temperature}) must be above 0."
+      )
+    if not 0 <= self.hard_label_weight <= 1:
+      raise errors.InputError(
+          f"hard_label_weight ({self.hard_label_weight}) must be in [0, 1]."
+      )
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerConfig:
+  """AdamW as BERT uses it (google-research/bert, optimization.py)."""
+
+  learning_rate: float = settings.setting(1e-4, "Peak learning rate.")
+  warmup_steps: int | None = settings.setting(
+      None, "Steps of linear warm-up; null means a tenth of the run."
+  )
+  weight_decay: float = settings.setting(
+      0.01, "Decoupled; not on biases and LayerNorm."
+  )
+  clip_norm: float = settings.setting(1.0, "Bound on the global norm.")
+  beta_1: float = settings.setting(0.9, "Decay of the first moment.")
+  beta_2: float = settings.setting(0.999, "Decay of the second moment.")
+  epsilon: float = settings.setting(1e-6, "Added to the root of the second.")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+  """One run: data, objective and loop."""
+
+  objective: Literal["pretrain", "finetune", "distill"] = settings.setting(
+      "pretrain", "pretrain, finetune or distill."
+  )
+  encoder: encoder_config.EncoderConfig | None = settings.setting(
+      None, "Shape of the student; null: that of init_from."
+  )
+  init_from: str | None = settings.setting(
+      None, "Model to start from: a run or any readable format; null: random."
+  )
+  vocab_file: str | None = settings.setting(
+      None, "vocab.txt; null: that of init_from or of the segments."
+  )
+  lower_case: bool = settings.setting(True, "Lower-case, strip accents.")
+  pretraining: PretrainingConfig = settings.section(PretrainingConfig)
+  task: task_config.TaskConfig = settings.section(task_config.TaskConfig)
+  distillation: DistillationConfig = settings.section(DistillationConfig)
+  optimizer: OptimizerConfig = settings.section(OptimizerConfig)
+  seq_length: int = settings.setting(128, "Tokens of a packed row, S.")
+  batch_size: int = settings.setting(
+      32, "Examples of an update: rows when pretraining, else texts."
+  )
+  train_steps: int | None = settings.setting(
+      None, "Updates of the run; null: follows from epochs."
+  )
+  epochs: float | None = settings.setting(
+      None, "Passes over the examples; null: follows from train_steps."
+  )
+  steps_per_loop: int = settings.setting(
+      50, "Updates inside one call of the compiled loop, and between logs."
+  )
+  checkpoint_steps: int = settings.setting(1000, "Updates between checkpoints.")
+  evaluate_steps: int | None = settings.setting(
+      None, "Updates between evaluations; null means ten in the run."
+  )
+  precision: Literal["float32", "bfloat16"] = settings.setting(
+      "float32", "Of matrix products; weights and losses stay float32."
+  )
+  seed: int = settings.setting(0, "Of initial weights, order, masks, dropout.")
+
+  def __post_init__(self):
+    if self.train_steps is not None and self.epochs is not None:
+      raise errors.InputError(
+          f"epochs ({self.epochs}) and train_steps ({self.train_steps}) must "
+          "not both be set."
+      )
+    for name in ("batch_size", "steps_per_loop", "checkpoint_steps"):
+      if getattr(self, name) < 1:
+        raise errors.InputError(
+            f"{name} ({getattr(self, name)}) must be at least 1."
+        )

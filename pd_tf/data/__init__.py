@@ -1,0 +1,1 @@
+"""Texts, segments, tasks and transfer sets, as arrays and tf.data."""

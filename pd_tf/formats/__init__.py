@@ -1,0 +1,1 @@
+"""One file per weight format, each to and from canonical weights."""

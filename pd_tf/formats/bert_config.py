@@ -1,0 +1,117 @@
+"""The keys that google-research/bert and Hugging Face configurations share."""
+
+from collections.abc import Mapping
+import pathlib
+from typing import Any
+from typing import Literal
+
+from pd_tf.config import encoder
+from pd_tf.config import errors
+
+Activation = Literal["gelu", "gelu_erf"]
+
+
+def from_json(
+    values: Mapping[str, Any],
+    path: pathlib.Path,
+    activations: Mapping[str, Activation],
+    epsilon_key: str,
+) -> encoder.EncoderConfig:
+  """Returns the encoder that a configuration describes.
+
+  Args:
+    values: The JSON object.
+    path: Its file, for messages.
+    activations: What each known value of `hidden_act` computes.
+    epsilon_key: Name of LayerNorm's epsilon, which has a default.
+
+  Raises:
+    InputError: A key is missing or its value is no encoder's.
+  """
+  hidden = _integer(values, "hidden_size", path)
+  heads = _integer(values, "num_attention_heads", path)
+  if hidden % heads:
+    raise errors.InputError(
+        f"{path}: hidden_size ({hidden}) must be a multiple of "
+        f"num_attention_heads ({heads})."
+    )
+  inner = _integer(values, "intermediate_size", path)
+  try:
+    return encoder.EncoderConfig(
+        num_layers=_integer(values, "num_hidden_layers", path),
+        hidden_size=hidden,
+        head_size=hidden // heads,
+        intermediate_size=None if inner == 4 * hidden else inner,
+        vocab_size=_integer(values, "vocab_size", path),
+        max_positions=_integer(values, "max_position_embeddings", path),
+        type_vocab_size=_integer(values, "type_vocab_size", path),
+        hidden_act=_activation(values, path, activations),
+        hidden_dropout=_number(values, "hidden_dropout_prob", 0.1, path),
+        attention_dropout=_number(
+            values, "attention_probs_dropout_prob", 0.1, path
+        ),
+        initializer_range=_number(values, "initializer_range", 0.02, path),
+        layer_norm_epsilon=_number(values, epsilon_key, 1e-12, path),
+    )
+  except errors.InputError as error:
+    if str(error).startswith(str(path)):
+      raise
+    raise errors.InputError(f"{path}: {error}") from None
+
+
+def to_json(config: encoder.EncoderConfig) -> dict[str, Any]:
+  """Returns the released `bert_config.json`: its keys, in its order.
+
+  `layer_norm_epsilon` is a key of pd_tf's own, there only when it is not the
+  1e-12 that google-research/bert computes with. `hidden_act` "gelu_erf" is one
+  too: google-research/bert refuses it, as it has no such activation.
+  """
+  values = {
+      "hidden_size": config.hidden_size,
+      "hidden_act": config.hidden_act,
+      "initializer_range": config.initializer_range,
+      "vocab_size": config.vocab_size,
+      "hidden_dropout_prob": config.hidden_dropout,
+      "num_attention_heads": config.num_heads,
+      "type_vocab_size": config.type_vocab_size,
+      "max_position_embeddings": config.max_positions,
+      "num_hidden_layers": config.num_layers,
+      "intermediate_size": config.feed_forward_size,
+      "attention_probs_dropout_prob": config.attention_dropout,
+  }
+  if config.layer_norm_epsilon != 1e-12:
+    values["layer_norm_epsilon"] = config.layer_norm_epsilon
+  return values
+
+
+def _integer(values: Mapping[str, Any], key: str, path: pathlib.Path) -> int:
+  value = values.get(key)
+  if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+    raise errors.InputError(
+        f"{path}: {key} must be an integer of at least 1, "
+        + (f"was {value!r}." if key in values else "is not there.")
+    )
+  return value
+
+
+def _number(
+    values: Mapping[str, Any], key: str, default: float, path: pathlib.Path
+) -> float:
+  value = values.get(key, default)
+  if not isinstance(value, (int, float)) or isinstance(value, bool):
+    raise errors.InputError(f"{path}: {key} must be a number, was {value!r}.")
+  return float(value)
+
+
+def _activation(
+    values: Mapping[str, Any],
+    path: pathlib.Path,
+    activations: Mapping[str, Activation],
+) -> Activation:
+  name = values.get("hidden_act")
+  if not isinstance(name, str) or name not in activations:
+    raise errors.InputError(
+        f"{path}: hidden_act must be one of {', '.join(activations)}, was "
+        f"{name!r}."
+    )
+  return activations[name]

@@ -1,0 +1,242 @@
+"""The form in which google-research/bert and the 24 miniatures are released.
+
+A directory, or a zip of its files: `bert_config.json`, `vocab.txt`,
+`bert_model.ckpt.index` and `bert_model.ckpt.data-00000-of-00001`. A fine-tuned
+model has `task.json` beside them, which is pd_tf's own.
+"""
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+import json
+import pathlib
+from typing import Any
+
+from absl import logging
+import numpy as np
+
+from pd_tf.config import encoder
+from pd_tf.config import errors
+from pd_tf.config import pretrained
+from pd_tf.formats import archive
+from pd_tf.formats import bert_config
+from pd_tf.formats import canonical
+from pd_tf.formats import checkpoint
+from pd_tf.formats import json_file
+from pd_tf.formats import replacement
+from pd_tf.formats import task_file
+from pd_tf.formats import vocabulary_file
+
+CONFIG_NAME = "bert_config.json"
+CHECKPOINT_NAME = "bert_model.ckpt"
+
+OWN_FILES = (
+    CONFIG_NAME, vocabulary_file.NAME, CHECKPOINT_NAME + ".*", task_file.NAME,
+)
+
+_ACTIVATIONS: dict[str, bert_config.Activation] = {
+    "gelu": "gelu",
+    "gelu_erf": "gelu_erf",
+}
+
+# A key of pd_tf's own, there only where the vocabulary's look misleads.
+_CASE_KEY = "do_lower_case"
+
+_SLOTS = ("adam_m", "adam_v")
+
+
+def read(path: str | pathlib.Path) -> pretrained.Pretrained:
+  """Returns the model in a release directory or zip.
+
+  Optimizer slots, the step and other models' heads are left out; one line of
+  the log lists them.
+
+  Args:
+    path: The directory or zip.
+
+  Raises:
+    InputError: A file is missing or damaged, a tensor of the encoder is
+      missing, or files do not fit each other.
+  """
+  path = pathlib.Path(path)
+  if path.is_dir():
+    return _read_files(path, path)
+  with archive.unpacked(path, CONFIG_NAME) as directory:
+    return _read_files(directory, path)
+
+
+def write(
+    path: str | pathlib.Path,
+    model: pretrained.Pretrained,
+    overwrite: bool = False,
+) -> None:
+  """Writes a release directory, or a zip if the path ends in `.zip`.
+
+  The target is there whole or not at all.
+
+  Args:
+    path: Where to; its parents are made.
+    model: Its vocabulary must fit its encoder.
+    overwrite: Whether a model that is there is replaced.
+
+  Raises:
+    InputError: Something is there already or the place cannot be written to,
+      or the model lacks a vocabulary, or its parts do not fit each other.
+  """
+  path = pathlib.Path(path)
+  _require_whole(model)
+  with replacement.replacing(path, overwrite, OWN_FILES) as target:
+    if path.suffix != ".zip":
+      _write_files(target, model)
+      return
+    files = target.with_name("files")
+    _write_files(files, model)
+    archive.pack(files, target)
+
+
+def _read_files(
+    directory: pathlib.Path, source: pathlib.Path
+) -> pretrained.Pretrained:
+  try:
+    return _read_directory(directory, source)
+  except errors.InputError as error:
+    # Whoever gave a zip knows nothing of where it was unpacked.
+    message = str(error).replace(str(directory), str(source))
+    raise errors.InputError(message) from None
+
+
+def _read_directory(
+    directory: pathlib.Path, source: pathlib.Path
+) -> pretrained.Pretrained:
+  values = json_file.read(directory / CONFIG_NAME)
+  config = bert_config.from_json(
+      values, directory / CONFIG_NAME, _ACTIVATIONS, "layer_norm_epsilon"
+  )
+  vocabulary = vocabulary_file.read(
+      directory / vocabulary_file.NAME, config.vocab_size
+  )
+  weights = _read_weights(_checkpoint_prefix(directory), config, source)
+  return pretrained.Pretrained(
+      encoder=config,
+      weights=weights,
+      vocabulary=vocabulary,
+      lower_case=_lower_case(values, vocabulary, directory / CONFIG_NAME),
+      task=_read_task(directory / task_file.NAME, weights, source),
+  )
+
+
+def _checkpoint_prefix(directory: pathlib.Path) -> pathlib.Path:
+  usual = directory / CHECKPOINT_NAME
+  found = sorted(directory.glob("*.index"))
+  if usual.with_name(CHECKPOINT_NAME + ".index") in found:
+    return usual
+  if len(found) != 1:
+    raise errors.InputError(
+        f"{directory}: expected {CHECKPOINT_NAME}.index, or a single "
+        f"checkpoint of another name, found {len(found)} .index files."
+    )
+  return found[0].with_suffix("")
+
+
+def _read_weights(
+    prefix: pathlib.Path, config: encoder.EncoderConfig, source: pathlib.Path
+) -> dict[str, np.ndarray]:
+  stored = checkpoint.Checkpoint(prefix)
+  parts = canonical.groups(config, _num_outputs(stored.shapes))
+  present = canonical.present(parts, stored.shapes, prefix)
+  wanted = [name for part in present for name in parts[part]]
+  ignored = stored.shapes.keys() - set(wanted)
+  if ignored:
+    logging.warning("%s: ignored %s.", source, ", ".join(_listed(ignored)))
+  return stored.read(wanted)
+
+
+def _num_outputs(shapes: Mapping[str, tuple[int, ...]]) -> int:
+  shape = shapes.get(canonical.TASK_WEIGHTS, ())
+  return shape[0] if shape else 0
+
+
+def _listed(names: Iterable[str]) -> list[str]:
+  """Returns names in order, those of optimizer slots as one item a slot."""
+  names = sorted(names)
+  listed = [name for name in names if name.split("/")[-1] not in _SLOTS]
+  for slot in _SLOTS:
+    count = sum(name.endswith("/" + slot) for name in names)
+    if count:
+      listed.append(f"*/{slot} of {count} tensors")
+  return listed
+
+
+def _lower_case(
+    values: Mapping[str, Any],
+    vocabulary: tuple[str, ...],
+    path: pathlib.Path,
+) -> bool:
+  lower_case = values.get(
+      _CASE_KEY, vocabulary_file.looks_lower_case(vocabulary)
+  )
+  if not isinstance(lower_case, bool):
+    raise errors.InputError(
+        f"{path}: {_CASE_KEY} must be true or false, was {lower_case!r}."
+    )
+  return lower_case
+
+
+def _read_task(
+    path: pathlib.Path, weights: Mapping[str, np.ndarray], source: pathlib.Path
+) -> pretrained.TaskHead | None:
+  num_outputs = _num_outputs({
+      name: array.shape for name, array in weights.items()
+  })
+  if path.exists():
+    task = task_file.read(path)
+    task_file.require_outputs(task, num_outputs, path)
+    return task
+  if not num_outputs:
+    return None
+  logging.warning(
+      "%s: has no %s; labels are named by their numbers.", source, path.name
+  )
+  return pretrained.TaskHead(
+      "classification", tuple(map(str, range(num_outputs)))
+  )
+
+
+def _require_whole(model: pretrained.Pretrained) -> None:
+  """Raises InputError unless what is written can be read back."""
+  shapes = {name: array.shape for name, array in model.weights.items()}
+  num_outputs = _num_outputs(shapes)
+  parts = canonical.groups(model.encoder, num_outputs)
+  present = canonical.present(parts, shapes, "model")
+  extra = shapes.keys() - {name for part in present for name in parts[part]}
+  if extra:
+    raise errors.InputError(
+        f"model: {min(extra)} is no tensor of a released checkpoint."
+    )
+  for name, array in model.weights.items():
+    if array.dtype != np.float32:
+      raise errors.InputError(
+          f"model: {name} must be float32, is {array.dtype}."
+      )
+  if bool(num_outputs) != (model.task is not None):
+    raise errors.InputError(
+        f"model: task and {canonical.TASK_WEIGHTS} must come together."
+    )
+  if model.task is not None:
+    task_file.require_outputs(model.task, num_outputs, "model")
+  vocabulary_file.require_size(
+      model.vocabulary, model.encoder.vocab_size, "vocabulary"
+  )
+
+
+def _write_files(
+    directory: pathlib.Path, model: pretrained.Pretrained
+) -> None:
+  directory.mkdir()
+  values = bert_config.to_json(model.encoder)
+  if vocabulary_file.looks_lower_case(model.vocabulary) != model.lower_case:
+    values[_CASE_KEY] = model.lower_case
+  (directory / CONFIG_NAME).write_text(json.dumps(values), encoding="utf-8")
+  vocabulary_file.write(directory / vocabulary_file.NAME, model.vocabulary)
+  if model.task is not None:
+    task_file.write(directory / task_file.NAME, model.task)
+  checkpoint.write(directory / CHECKPOINT_NAME, model.weights)

@@ -1,0 +1,1 @@
+"""The BERT encoder, its heads and the 24 sizes."""

@@ -1,0 +1,201 @@
+"""BERT: the encoder with its heads, and its weights by canonical names."""
+
+from collections.abc import Iterator
+from collections.abc import Mapping
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+from pd_tf.config import encoder as encoder_config
+from pd_tf.config import errors
+from pd_tf.modeling import dense
+from pd_tf.modeling import dropout
+from pd_tf.modeling import embeddings
+from pd_tf.modeling import heads
+from pd_tf.modeling import naming
+from pd_tf.modeling import transformer
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoded:
+  """What the encoder gives for rows.
+
+  Attributes:
+    sequence: Float32 [B, S, H], the last layer's output.
+    pooled: Float32 [B, E, H], tanh of a dense layer over each [CLS].
+    layers: Output of each layer, L of Float32 [B, S, H].
+  """
+
+  sequence: tf.Tensor
+  pooled: tf.Tensor
+  layers: list[tf.Tensor]
+
+
+class Bert(tf_keras.Model):
+  """An encoder, optionally with pre-training heads and a task head."""
+
+  def __init__(
+      self,
+      config: encoder_config.EncoderConfig,
+      pretraining_heads: bool,
+      num_outputs: int,
+      compute_dtype: str,
+  ):
+    super().__init__(name="bert")
+    size = config.hidden_size
+    self.config = config
+    self.num_outputs = num_outputs
+    self.embeddings = embeddings.Embeddings(config, name="embeddings")
+    self.layer_list = [
+        transformer.TransformerLayer(
+            config, index, compute_dtype, name=f"layer_{index}"
+        )
+        for index in range(config.num_layers)
+    ]
+    self.pooler = dense.Dense(size, size, compute_dtype, name="pooler")
+    self.masked_lm = None
+    self.next_sentence = None
+    self.task = None
+    if pretraining_heads:
+      self.masked_lm = heads.MaskedLmHead(
+          config, compute_dtype, name="masked_lm"
+      )
+      self.next_sentence = dense.Dense(
+          size, 2, "float32", name="next_sentence"
+      )
+    if num_outputs:
+      self.task = dense.Dense(size, num_outputs, "float32", name="task")
+    self.built = True
+
+  def encode(
+      self, rows: Mapping[str, tf.Tensor], dropout_seed: tf.Tensor | None = None
+  ) -> Encoded:
+    """Runs the encoder.
+
+    Args:
+      rows: Int32 `input_ids`, `type_ids`, `position_ids`, `example_ids`
+        (0 where padded) [B, S], and `cls_positions` [B, E].
+      dropout_seed: Int32 [2]; None for no dropout.
+    """
+    bias = transformer.attention_bias(rows["example_ids"])
+    tokens = self.embeddings(rows, dropout_seed)
+    shape = tf.shape(rows["input_ids"])
+    shape = tf.concat([shape, [self.config.hidden_size]], axis=0)
+    layers = []
+    for layer in self.layer_list:
+      tokens = layer(tokens, bias, dropout_seed)
+      layers.append(tf.reshape(tokens, shape))
+    return Encoded(layers[-1], self._pool(layers[-1], rows), layers)
+
+  def call(
+      self, rows: Mapping[str, tf.Tensor], dropout_seed: tf.Tensor | None = None
+  ) -> tf.Tensor:
+    """Returns the task's logits where there is a task head, else `pooled`."""
+    if self.task is None:
+      return self.encode(rows, dropout_seed).pooled
+    return self.logits(rows, dropout_seed)
+
+  def logits(
+      self, rows: Mapping[str, tf.Tensor], dropout_seed: tf.Tensor | None = None
+  ) -> tf.Tensor:
+    """Returns the task head's outputs, Float32 [B, E, C]."""
+    pooled = self.encode(rows, dropout_seed).pooled
+    site = 1 + self.config.num_layers * transformer.SITES
+    pooled = dropout.dropout(
+        pooled, self.config.hidden_dropout, dropout_seed, site
+    )
+    return _apply_dense(self.task, pooled)
+
+  def masked_lm_logits(
+      self, sequence: tf.Tensor, positions: tf.Tensor
+  ) -> tf.Tensor:
+    """Returns Float32 [B, P, V] for `sequence` at Int32 [B, P]."""
+    return self.masked_lm(sequence, positions, self.embeddings.word)
+
+  def next_sentence_logits(self, pooled: tf.Tensor) -> tf.Tensor:
+    """Returns Float32 [B, E, 2]: B follows A, B is random."""
+    return _apply_dense(self.next_sentence, pooled)
+
+  @property
+  def num_parameters(self) -> int:
+    """Trainable numbers, heads included."""
+    return sum(int(np.prod(v.shape)) for v in self.trainable_variables)
+
+  def canonical_weights(self) -> dict[str, np.ndarray]:
+    """Returns Float32 arrays under the released checkpoints' names."""
+    weights: dict[str, np.ndarray] = {}
+    for binding in self._bindings():
+      weights.update(binding.to_canonical())
+    return weights
+
+  def load_canonical_weights(
+      self, weights: Mapping[str, np.ndarray]
+  ) -> list[str]:
+    """Assigns the weights that are there.
+
+    Args:
+      weights: Float arrays by canonical name; other names are ignored.
+
+    Returns:
+      Canonical names that `weights` lacks; these variables stay as they are.
+
+    Raises:
+      InputError: A weight's shape is not the variable's.
+    """
+    missing: list[str] = []
+    for binding in self._bindings():
+      absent = [name for name in binding.names if name not in weights]
+      missing += absent
+      if not absent:
+        binding.assign({name: weights[name] for name in binding.names})
+    return missing
+
+  def _pool(
+      self, sequence: tf.Tensor, rows: Mapping[str, tf.Tensor]
+  ) -> tf.Tensor:
+    first = tf.gather(sequence, rows["cls_positions"], batch_dims=1)
+    return tf.tanh(_apply_dense(self.pooler, first))
+
+  def _bindings(self) -> Iterator[naming.Binding]:
+    yield from naming.embeddings(self.embeddings)
+    for index, layer in enumerate(self.layer_list):
+      yield from naming.layer(layer, index)
+    yield from naming.dense("bert/pooler/dense", self.pooler)
+    if self.masked_lm is not None:
+      yield from naming.masked_lm(self.masked_lm)
+      yield from naming.output("cls/seq_relationship/", self.next_sentence)
+    if self.task is not None:
+      yield from naming.output("", self.task)
+
+
+def build(
+    config: encoder_config.EncoderConfig,
+    pretraining_heads: bool = False,
+    num_outputs: int = 0,
+    compute_dtype: str = "float32",
+) -> Bert:
+  """Returns a model with all variables made.
+
+  Args:
+    config: Shape of the encoder.
+    pretraining_heads: With masked LM and next-sentence heads.
+    num_outputs: Outputs of the task head, C; 0 for none.
+    compute_dtype: "float32" or "bfloat16", of the matrix products.
+
+  Raises:
+    InputError: compute_dtype is neither.
+  """
+  if compute_dtype not in ("float32", "bfloat16"):
+    raise errors.InputError(
+        f"precision: expected float32 or bfloat16, got {compute_dtype!r}."
+    )
+  return Bert(config, pretraining_heads, num_outputs, compute_dtype)
+
+
+def _apply_dense(layer: dense.Dense, x: tf.Tensor) -> tf.Tensor:
+  """Applies a layer of [T, in] matrices to [B, E, in]."""
+  shape = tf.shape(x)
+  out = layer(tf.reshape(x, [-1, x.shape[-1]]))
+  return tf.reshape(out, [shape[0], shape[1], out.shape[-1]])

@@ -1,0 +1,55 @@
+"""Heads: pooler, masked LM tied to the embeddings, next sentence, task."""
+
+import tensorflow as tf
+import tf_keras
+
+from pd_tf.config import encoder as encoder_config
+from pd_tf.modeling import activations
+from pd_tf.modeling import dense
+from pd_tf.modeling import normalization
+
+
+class MaskedLmHead(tf_keras.layers.Layer):
+  """Transform, LayerNorm and the tied decoder (google-research/bert)."""
+
+  def __init__(
+      self,
+      config: encoder_config.EncoderConfig,
+      compute_dtype: str,
+      name: str,
+  ):
+    super().__init__(name=name)
+    size = config.hidden_size
+    self._matmul_dtype = compute_dtype
+    self._activation = activations.ACTIVATIONS[config.hidden_act]
+    with tf.name_scope(name):
+      self.transform = dense.Dense(size, size, compute_dtype, name="transform")
+      self.norm = normalization.LayerNorm(
+          size, config.layer_norm_epsilon, name="layer_norm"
+      )
+      self.output_bias = self.add_weight(
+          "output_bias", [config.vocab_size], initializer="zeros"
+      )
+
+  def call(
+      self, sequence: tf.Tensor, positions: tf.Tensor, word_table: tf.Tensor
+  ) -> tf.Tensor:
+    """Returns logits over the vocabulary at some positions.
+
+    Args:
+      sequence: Float32 [B, S, H].
+      positions: Int32 [B, P].
+      word_table: Float32 [V, H].
+
+    Returns:
+      Float32 [B, P, V].
+    """
+    at = tf.gather(sequence, positions, batch_dims=1)
+    tokens = tf.reshape(at, [-1, sequence.shape[-1]])
+    tokens = self.norm(self._activation(self.transform(tokens)))
+    logits = dense.matmul(
+        tokens, word_table, self._matmul_dtype, transpose_b=True
+    )
+    logits = tf.nn.bias_add(logits, self.output_bias)
+    shape = tf.shape(positions)
+    return tf.reshape(logits, [shape[0], shape[1], word_table.shape[0]])

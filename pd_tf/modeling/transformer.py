@@ -1,0 +1,115 @@
+"""One post-LayerNorm Transformer layer over packed rows."""
+
+import math
+
+import tensorflow as tf
+import tf_keras
+
+from pd_tf.config import encoder as encoder_config
+from pd_tf.modeling import activations
+from pd_tf.modeling import dense
+from pd_tf.modeling import dropout
+from pd_tf.modeling import normalization
+
+# What is added to the score of a forbidden pair (google-research/bert's value
+# is -10,000; Model Garden's, with which outputs are compared, is this one).
+_FORBIDDEN = -1e9
+# Places of dropout in a layer: attention, its output, the feed-forward output.
+SITES = 3
+
+
+def attention_bias(example_ids: tf.Tensor) -> tf.Tensor:
+  """Returns what is added to scores to keep attention inside an example.
+
+  Args:
+    example_ids: Int32 [B, S], 0 where padded.
+
+  Returns:
+    Float32 [B, 1, S, S]: 0 where a token attends, else a large negative
+    number. Nothing attends to padding; padding attends to all tokens of its
+    row, as in a padded batch of BERT's, and nothing reads what it gets.
+  """
+  query, key = example_ids[:, :, None], example_ids[:, None, :]
+  allowed = ((query == key) | (query == 0)) & (key != 0)
+  return tf.where(allowed, 0.0, _FORBIDDEN)[:, None]
+
+
+class TransformerLayer(tf_keras.layers.Layer):
+  """Self-attention and feed-forward, each with dropout, sum and LayerNorm.
+
+  Tokens are kept as one [T, H] matrix, T = B S; query, key and value come out
+  of one product (Devlin et al., 2019; Vaswani et al., 2017, Section 3).
+  """
+
+  def __init__(
+      self,
+      config: encoder_config.EncoderConfig,
+      index: int,
+      compute_dtype: str,
+      name: str,
+  ):
+    super().__init__(name=name)
+    size, epsilon = config.hidden_size, config.layer_norm_epsilon
+    self._config = config
+    self._first_site = 1 + index * SITES
+    self._matmul_dtype = compute_dtype
+    self._activation = activations.ACTIVATIONS[config.hidden_act]
+    # The scope names the variables, by which optimizers of others choose what
+    # to decay: those of a LayerNorm are to hold the word.
+    with tf.name_scope(name):
+      self.qkv = dense.Dense(size, 3 * size, compute_dtype, name="qkv")
+      self.attention_output = dense.Dense(
+          size, size, compute_dtype, name="attention_output"
+      )
+      self.attention_norm = normalization.LayerNorm(
+          size, epsilon, name="attention_layer_norm"
+      )
+      self.intermediate = dense.Dense(
+          size, config.feed_forward_size, compute_dtype, name="intermediate"
+      )
+      self.output_dense = dense.Dense(
+          config.feed_forward_size, size, compute_dtype, name="output"
+      )
+      self.output_norm = normalization.LayerNorm(
+          size, epsilon, name="output_layer_norm"
+      )
+
+  def call(
+      self, tokens: tf.Tensor, bias: tf.Tensor, seed: tf.Tensor | None
+  ) -> tf.Tensor:
+    """Returns the layer's output.
+
+    Args:
+      tokens: Float32 [B S, H].
+      bias: Float32 [B, 1, S, S], from `attention_bias`.
+      seed: Int32 [2] for dropout, or None.
+
+    Returns:
+      Float32 [B S, H].
+    """
+    rate = self._config.hidden_dropout
+    attended = self.attention_output(self._attend(tokens, bias, seed))
+    attended = dropout.dropout(attended, rate, seed, self._first_site + 1)
+    tokens = self.attention_norm(tokens + attended)
+    fed = self.output_dense(self._activation(self.intermediate(tokens)))
+    fed = dropout.dropout(fed, rate, seed, self._first_site + 2)
+    return self.output_norm(tokens + fed)
+
+  def _attend(
+      self, tokens: tf.Tensor, bias: tf.Tensor, seed: tf.Tensor | None
+  ) -> tf.Tensor:
+    heads, size = self._config.num_heads, self._config.head_size
+    batch, length = tf.shape(bias)[0], tf.shape(bias)[2]
+    qkv = tf.reshape(self.qkv(tokens), [batch, length, 3, heads, size])
+    query, key, value = tf.unstack(tf.transpose(qkv, [2, 0, 3, 1, 4]))
+    scores = dense.matmul(
+        query * (1.0 / math.sqrt(size)), key, self._matmul_dtype,
+        transpose_b=True,
+    )
+    weights = tf.nn.softmax(scores + bias)
+    weights = dropout.dropout(
+        weights, self._config.attention_dropout, seed, self._first_site
+    )
+    context = dense.matmul(weights, value, self._matmul_dtype)
+    context = tf.transpose(context, [0, 2, 1, 3])
+    return tf.reshape(context, [batch * length, heads * size])

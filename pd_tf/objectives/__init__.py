@@ -1,0 +1,1 @@
+"""Losses: pure functions from logits to unreduced terms."""

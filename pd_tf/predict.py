@@ -1,0 +1,217 @@
+"""Classifies texts with a trained model.
+
+Reads: a model (a run of `pd-tf train`, any readable format, or a SavedModel
+that `pd-tf export --format=serving` wrote) and texts, one a line; pairs are
+separated by a tab.
+
+Writes: a line a text, in order: the label and each label's probability, or the
+score, as TSV or JSON lines.
+
+  echo "a warm and funny film" | pd-tf predict --model=runs/sst2
+"""
+
+from collections.abc import Iterator
+from collections.abc import Sequence
+import json
+import pathlib
+import sys
+from typing import IO
+from typing import Any
+
+import numpy as np
+import scipy.special
+import tensorflow as tf
+
+from pd_tf.config import errors
+from pd_tf.config import predict as predict_config
+from pd_tf.config import pretrained
+from pd_tf.data import examples as examples_lib
+from pd_tf.data import packing
+from pd_tf.formats import detect
+from pd_tf.modeling import bert
+from pd_tf.teachers import saved_model
+from pd_tf.teachers import teacher as teacher_lib
+from pd_tf.text import vocabulary as vocabulary_lib
+from pd_tf.text import wordpiece
+
+# Texts read before the first answer: whole batches, yet soon.
+_TEXTS_AT_ONCE = 1024
+
+
+class Predictor:
+  """Runs a model over examples, packed into rows of one fixed shape."""
+
+  def __init__(self, model: bert.Bert, batch_tokens: int = 8192):
+    self._model = model
+    self._batch_tokens = batch_tokens
+    self._forward = tf.function(
+        lambda rows: model.logits(rows), reduce_retracing=True
+    )
+
+  def logits(self, examples: examples_lib.Examples) -> np.ndarray:
+    """Returns Float32 [N, C], in the order of the examples."""
+    out = np.zeros((len(examples), self._model.num_outputs), np.float32)
+    if not len(examples):
+      return out
+    # No wider than the longest example: attention grows with the width.
+    width = int(examples.lengths.max())
+    width = max(width, min(128, self._model.config.max_positions))
+    shape = packing.Shape(
+        max(1, self._batch_tokens // width), width, max(1, width // 3)
+    )
+    rows = packing.pack(examples.lengths, np.arange(len(examples)), shape)
+    for start in range(0, len(rows), shape.rows):
+      part = rows[start : start + shape.rows]
+      exact = packing.Shape(len(part), shape.seq_length, shape.slots)
+      batch = packing.batch(examples, part, exact)
+      got = self._forward({
+          name: batch[name]
+          for name in (
+              "input_ids", "type_ids", "position_ids", "example_ids",
+              "cls_positions",
+          )
+      }).numpy()
+      for row, members in enumerate(part):
+        out[members] = got[row, : len(members)]
+    return out
+
+
+class ModelTeacher(teacher_lib.Teacher):
+  """A model in any readable format, run by pd_tf."""
+
+  def __init__(self, path: str, seq_length: int, precision: str = "float32"):
+    """Reads the model.
+
+    Raises:
+      InputError: It has no fine-tuned head, no vocabulary, or too few
+        positions.
+    """
+    source = detect.read(path)
+    if source.task is None:
+      raise errors.InputError(
+          f"{path}: expected a fine-tuned model, got one without a task head."
+      )
+    if seq_length > source.encoder.max_positions:
+      raise errors.InputError(
+          f"seq_length ({seq_length}) must be at most {path}'s "
+          f"{source.encoder.max_positions} positions."
+      )
+    super().__init__(source.task)
+    self._seq_length = seq_length
+    self.vocabulary = vocabulary_lib.Vocabulary(source.vocabulary)
+    self.lower_case = source.lower_case
+    self._word_piece = wordpiece.WordPiece(self.vocabulary, self.lower_case)
+    self.model = bert.build(
+        source.encoder, num_outputs=len(source.task.label_names),
+        compute_dtype=precision,
+    )
+    self.model.load_canonical_weights(source.weights)
+    self._predictor = Predictor(self.model)
+
+  def logits(self, columns: Sequence[Sequence[str]]) -> np.ndarray:
+    """Returns Float32 [N, C] for one column of texts, or two of pairs."""
+    return self._predictor.logits(
+        examples_lib.encode(self._word_piece, columns, self._seq_length)
+    )
+
+
+def open_teacher(
+    path: str, seq_length: int, precision: str = "float32"
+) -> teacher_lib.Teacher:
+  """Returns what turns texts into logits: a SavedModel or a model of ours."""
+  if saved_model.is_one(path):
+    return saved_model.SavedModelTeacher(path)
+  return ModelTeacher(path, seq_length, precision)
+
+
+def run(
+    settings: predict_config.PredictConfig, run_dir: pathlib.Path | None
+) -> dict[str, Any]:
+  """Classifies a file or standard input; returns the number of texts."""
+  del run_dir
+  if settings.model is None:
+    raise errors.InputError("model: expected a run or a model, got none.")
+  model = open_teacher(settings.model, settings.seq_length)
+  count = 0
+  with _opened(settings.input, "r") as source:
+    with _opened(settings.output, "w") as target:
+      if settings.output_format == "tsv":
+        print("\t".join(_header(model.task)), file=target)
+      for lines in _chunks(source):
+        columns = _columns(settings.input, lines, model.task.num_texts, count)
+        logits = model.logits(columns)
+        for line, row in zip(lines, logits, strict=True):
+          print(_answer(settings, model.task, line, row), file=target)
+        target.flush()
+        count += len(lines)
+  return {"texts": count}
+
+
+def _opened(path: str, mode: str) -> IO[str]:
+  if path == "-":
+    stream = sys.stdin if mode == "r" else sys.stdout
+    return open(stream.fileno(), mode, encoding="utf-8", closefd=False)
+  try:
+    return open(path, mode, encoding="utf-8")
+  except OSError as error:
+    raise errors.InputError(f"{path}: {error.strerror}.") from None
+
+
+def _chunks(source: IO[str]) -> Iterator[list[str]]:
+  lines: list[str] = []
+  try:
+    for line in source:
+      lines.append(line.rstrip("\r\n"))
+      if len(lines) == _TEXTS_AT_ONCE:
+        yield lines
+        lines = []
+  except UnicodeDecodeError as error:
+    raise errors.InputError(f"input: must be UTF-8: {error}.") from None
+  if lines:
+    yield lines
+
+
+def _columns(
+    path: str, lines: list[str], num_texts: int, before: int
+) -> list[list[str]]:
+  if num_texts == 1:
+    return [lines]
+  pairs = [line.split("\t") for line in lines]
+  for number, pair in enumerate(pairs, start=before + 1):
+    if len(pair) != num_texts:
+      raise errors.InputError(
+          f"{path}: line {number}: expected {num_texts} texts separated by "
+          f"tabs, got {len(pair)}."
+      )
+  return [list(column) for column in zip(*pairs, strict=True)]
+
+
+def _header(task: pretrained.TaskHead) -> list[str]:
+  if task.kind == "regression":
+    return ["score", "text"]
+  return ["label", *(f"P({name})" for name in task.label_names), "text"]
+
+
+def _answer(
+    settings: predict_config.PredictConfig,
+    task: pretrained.TaskHead,
+    line: str,
+    logits: np.ndarray,
+) -> str:
+  if task.kind == "regression":
+    values: dict[str, Any] = {"score": float(logits[0])}
+    cells = [f"{logits[0]:.4f}"]
+  else:
+    probabilities = scipy.special.softmax(logits)
+    label = task.label_names[int(logits.argmax())]
+    values = {
+        "label": label,
+        "probabilities": {
+            name: float(p)
+            for name, p in zip(task.label_names, probabilities, strict=True)
+        },
+    }
+    cells = [label, *(f"{p:.4f}" for p in probabilities)]
+  if settings.output_format == "jsonl":
+    return json.dumps({**values, "text": line}, ensure_ascii=False)
+  return "\t".join([*cells, line])

@@ -1,0 +1,97 @@
+"""Outcomes of runs as a table."""
+
+from collections.abc import Iterable
+from collections.abc import Sequence
+
+from pd_tf.reporting import outcomes
+
+# Given as hundredths, as GLUE gives them.
+HUNDREDTHS = frozenset(
+    ("accuracy", "f1", "matthews", "pearson", "spearman")
+)
+NOTE = "In parentheses: 95 % interval over the examples."
+
+
+def rows(runs: Sequence[outcomes.Outcome]) -> list[list[str]]:
+  """Returns header and cells: name, metrics, facts; a row for each run."""
+  metrics = ordered(run.scores for run in runs)
+  facts = ordered(run.facts for run in runs)
+  header = ["run", *map(metric_title, metrics)]
+  header += [name.replace("_", " ") for name in facts]
+  return [header] + [
+      [
+          run.name,
+          *(score_text(name, run.scores.get(name)) for name in metrics),
+          *(_fact_text(run.facts.get(name)) for name in facts),
+      ]
+      for run in runs
+  ]
+
+
+def markdown(runs: Sequence[outcomes.Outcome]) -> str:
+  """Returns the table in Markdown, padded so that it reads as text, too."""
+  cells = [[_escaped(cell) for cell in row] for row in rows(runs)]
+  widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+  lines = [
+      "| " + " | ".join(map(_padded, row, widths, range(len(row)))) + " |"
+      for row in cells
+  ]
+  rule = ["-" * widths[0]] + ["-" * (width - 1) + ":" for width in widths[1:]]
+  lines.insert(1, "| " + " | ".join(rule) + " |")
+  if has_intervals(runs):
+    lines += ["", NOTE]
+  return "\n".join(lines)
+
+
+def has_intervals(runs: Sequence[outcomes.Outcome]) -> bool:
+  """Whether any score has an interval."""
+  return any(
+      score.low is not None for run in runs for score in run.scores.values()
+  )
+
+
+def metric_title(name: str) -> str:
+  """Returns a metric's name with its unit."""
+  text = name.replace("_", " ")
+  if name == "accuracy":
+    return f"{text}, %"
+  return f"{text}, × 100" if name in HUNDREDTHS else text
+
+
+def scale(name: str) -> float:
+  """Returns what a metric is multiplied by before it is shown."""
+  return 100.0 if name in HUNDREDTHS else 1.0
+
+
+def score_text(name: str, score: outcomes.Score | None) -> str:
+  """Returns `83.3 (80.8–85.7)`, or nothing without a score."""
+  if score is None:
+    return ""
+  digits = 1 if name in HUNDREDTHS else 4
+  text = f"{score.value * scale(name):.{digits}f}"
+  if score.low is None or score.high is None:
+    return text
+  low, high = score.low * scale(name), score.high * scale(name)
+  dash = " to " if low < 0 else "–"
+  return f"{text} ({low:.{digits}f}{dash}{high:.{digits}f})"
+
+
+def ordered(mappings: Iterable[Iterable[str]]) -> list[str]:
+  """Returns the keys of all mappings, in the order they first come up."""
+  return list(dict.fromkeys(key for mapping in mappings for key in mapping))
+
+
+def _fact_text(fact: outcomes.Fact | None) -> str:
+  if fact is None:
+    return ""
+  if isinstance(fact, int):
+    return f"{fact:,}"
+  return fact if isinstance(fact, str) else f"{fact:,.4g}"
+
+
+def _escaped(cell: str) -> str:
+  return cell.replace("|", "\\|").replace("\n", " ")
+
+
+def _padded(cell: str, width: int, column: int) -> str:
+  return cell.rjust(width) if column else cell.ljust(width)

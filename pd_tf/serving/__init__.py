@@ -1,0 +1,1 @@
+"""Signatures: the SavedModels that others load."""

@@ -1,0 +1,111 @@
+"""A fine-tuned model as a SavedModel that takes raw strings.
+
+Loading it needs TensorFlow and the ops of tensorflow_text, nothing else.
+"""
+
+from collections.abc import Callable
+from collections.abc import Sequence
+import pathlib
+
+import tensorflow as tf
+
+from pd_tf.config import pretrained
+from pd_tf.serving import packer
+from pd_tf.text import vocabulary as vocabulary_lib
+
+# From Int32 [B, S] ids, mask and type ids to Float32 [B, C].
+Logits = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+def write(
+    path: pathlib.Path,
+    logits: Logits,
+    variables: Sequence[tf.Variable],
+    vocab_file: pathlib.Path,
+    lower_case: bool,
+    task: pretrained.TaskHead,
+    seq_length: int,
+) -> None:
+  """Writes the SavedModel.
+
+  Args:
+    path: Directory to make.
+    logits: Runs encoder and head, without dropout.
+    variables: All that `logits` reads.
+    vocab_file: The vocabulary; becomes the asset `vocab_file`.
+    lower_case: Whether texts are lower-cased and stripped of accents.
+    task: What the logits mean.
+    seq_length: Tokens of an example at the most, special ones counted; rows
+      are as long as the longest example of the batch needs.
+  """
+  pack = packer.Packer(
+      vocabulary_lib.read(vocab_file), lower_case, seq_length
+  )
+  module = _Classifier(pack, logits, variables, vocab_file, task)
+  names = input_names(task.num_texts)
+  specs = {name: tf.TensorSpec([None], tf.string, name) for name in names}
+  by_position = list(specs.values())
+  for inputs in (by_position[0] if len(names) == 1 else by_position, specs):
+    module.__call__.get_concrete_function(inputs)
+  signature = tf.function(
+      lambda **texts: module(texts), autograph=False
+  ).get_concrete_function(**specs)
+  tf.saved_model.save(module, str(path), {"serving_default": signature})
+
+
+def input_names(num_texts: int) -> tuple[str, ...]:
+  """Returns the names of the signature's inputs."""
+  return ("text",) if num_texts == 1 else ("text_a", "text_b")
+
+
+class _Classifier(tf.train.Checkpoint):
+  """The root object of the SavedModel."""
+
+  def __init__(
+      self,
+      pack: packer.Packer,
+      logits: Logits,
+      variables: Sequence[tf.Variable],
+      vocab_file: pathlib.Path,
+      task: pretrained.TaskHead,
+  ):
+    super().__init__()
+    self._pack = self._no_dependency(pack)
+    self._logits = self._no_dependency(logits)
+    self._task = self._no_dependency(task)
+    self.vocab_file = tf.saved_model.Asset(str(vocab_file))
+    self.variables = list(variables)
+
+  @tf.function(autograph=False)
+  def __call__(
+      self, inputs: tf.Tensor | list[tf.Tensor] | dict[str, tf.Tensor]
+  ) -> dict[str, tf.Tensor]:
+    """Returns what the model says of each text, or pair of texts.
+
+    Args:
+      inputs: String [B], or a list of two; or by name, as in the signature.
+
+    Returns:
+      For regression `score`, Float32 [B]. For classification `probabilities`
+      and `logits`, Float32 [B, C]; `label_names`, String [B, C], in the order
+      of the two; and `labels`, String [B], the most probable one.
+    """
+    if isinstance(inputs, dict):
+      return self([inputs[name] for name in input_names(self._task.num_texts)])
+    if not isinstance(inputs, list):
+      return self([inputs])
+    logits = self._logits(*self._pack(inputs))
+    if self._task.kind == "regression":
+      return {"score": logits[:, 0]}
+    return self._classified(logits)
+
+  def _classified(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
+    names = tf.constant(self._task.label_names)
+    return {
+        "probabilities": tf.nn.softmax(logits),
+        "logits": logits,
+        "labels": tf.gather(names, tf.argmax(logits, axis=-1)),
+        # One row for each text, though all are alike: TensorFlow Serving
+        # splits every output of a batch among the requests in it.
+        "label_names": tf.broadcast_to(names, tf.shape(logits)),
+    }

@@ -1,0 +1,1 @@
+"""The vocabulary, and texts to WordPiece ids."""

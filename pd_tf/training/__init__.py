@@ -1,0 +1,1 @@
+"""The step, the loop around it, the optimizer and the strategy."""

@@ -1,0 +1,109 @@
+"""metrics.jsonl and the progress line."""
+
+import json
+import math
+import pathlib
+import time
+from typing import Any
+
+import tensorflow as tf
+import tqdm
+
+
+class MetricsFile:
+  """One JSON line per logged step; a resumed run goes on where it was.
+
+  Attributes:
+    seconds_before: Seconds of training that the kept lines stand for.
+  """
+
+  def __init__(self, path: pathlib.Path, step: int):
+    """Opens the file and drops what was logged after `step`."""
+    kept = []
+    if path.exists():
+      # The last line may be cut: the process may have died while writing.
+      for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        if line.endswith("\n") and json.loads(line)["step"] <= step:
+          kept.append(line)
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text("".join(kept), encoding="utf-8")
+    temporary.replace(path)
+    self._file = open(path, "a", encoding="utf-8")
+    seconds = [json.loads(line).get("seconds", 0.0) for line in kept]
+    self.seconds_before = max(seconds, default=0.0)
+
+  def write(self, step: int, values: dict[str, Any]) -> None:
+    """Appends a line; values are rounded to six digits."""
+    line = {"step": step}
+    for name, value in values.items():
+      line[name] = float(f"{float(value):.6g}")
+    self._file.write(json.dumps(line) + "\n")
+    self._file.flush()
+
+  def close(self) -> None:
+    """Closes the file."""
+    self._file.close()
+
+
+class ProgressLog:
+  """An action of Orbit's: a progress bar and a line of metrics.jsonl.
+
+  Attributes:
+    seconds: Seconds in updates, over all processes of the run.
+  """
+
+  def __init__(
+      self, metrics: MetricsFile, global_step: tf.Variable, train_steps: int
+  ):
+    self._metrics = metrics
+    self._global_step = global_step
+    self._step = int(global_step)
+    self._time = time.perf_counter()
+    self.seconds = metrics.seconds_before
+    self._bar = tqdm.tqdm(
+        total=train_steps, initial=self._step, unit="step", desc="train",
+        dynamic_ncols=True, smoothing=0.1,
+    )
+
+  def __call__(self, outputs: dict[str, tf.Tensor]) -> None:
+    """Logs the means over the updates since the last call."""
+    step, now = int(self._global_step), time.perf_counter()
+    updates, seconds = step - self._step, now - self._time
+    self._step, self._time = step, now
+    self.seconds += seconds
+    values = {name: float(value) for name, value in outputs.items()}
+    values["seconds"] = self.seconds
+    for count in ("examples", "tokens"):
+      values[f"{count}_per_second"] = values[count] * updates / seconds
+    self._metrics.write(step, values)
+    self._bar.set_postfix_str(
+        f"loss {values['loss']:.4f}, "
+        f"{values['examples_per_second']:.0f} examples/s, "
+        f"{values['tokens_per_second']:.0f} tokens/s",
+        refresh=False,
+    )
+    self._bar.update(updates)
+
+  def pause(self) -> None:
+    """Leaves out what follows from the speed; `resume` ends it."""
+    self._paused = time.perf_counter()
+
+  def resume(self) -> None:
+    """Ends a pause."""
+    self._time += time.perf_counter() - self._paused
+
+  def note(self, step: int, values: dict[str, float]) -> None:
+    """Logs an evaluation."""
+    numbers = {
+        f"dev_{name}": value
+        for name, value in values.items()
+        if math.isfinite(value)
+    }
+    self._metrics.write(step, numbers)
+    text = ", ".join(f"{name} {value:.4f}" for name, value in numbers.items())
+    self._bar.write(f"step {step}: {text}")
+
+  def close(self) -> None:
+    """Ends the bar and the file."""
+    self._bar.close()
+    self._metrics.close()

@@ -1,0 +1,127 @@
+"""The outer loop: Orbit's controller with checkpoints, logs, evaluation."""
+
+from collections.abc import Callable
+import contextlib
+import dataclasses
+import io
+import pathlib
+
+import orbit
+import tensorflow as tf
+import tf_keras
+
+from pd_tf.training import log
+from pd_tf.training import step as step_lib
+
+Evaluate = Callable[[int], dict[str, float]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+  """How long a run is and how often it stops to look.
+
+  Attributes:
+    train_steps: Updates in all.
+    steps_per_loop: Updates in one call of the compiled loop.
+    checkpoint_steps: Updates between checkpoints.
+    evaluate_steps: Updates between evaluations.
+  """
+
+  train_steps: int
+  steps_per_loop: int
+  checkpoint_steps: int
+  evaluate_steps: int
+
+
+class _Evaluator(orbit.AbstractEvaluator):
+  """Lets Orbit's controller call a function of the step."""
+
+  def __init__(
+      self,
+      evaluate: Evaluate,
+      global_step: tf.Variable,
+      progress: log.ProgressLog,
+  ):
+    self._evaluate = evaluate
+    self._global_step = global_step
+    self._progress = progress
+
+  def evaluate(self, num_steps: tf.Tensor) -> dict[str, float]:
+    del num_steps  # The whole dev set, each time.
+    step = int(self._global_step)
+    self._progress.pause()
+    values = self._evaluate(step)
+    self._progress.note(step, values)
+    self._progress.resume()
+    return values
+
+
+def checkpoints(
+    directory: pathlib.Path,
+    model: tf_keras.Model,
+    optimizer: tf_keras.optimizers.Optimizer,
+    plan: Plan,
+) -> tf.train.CheckpointManager:
+  """Returns the manager of a run's checkpoints, the last two of them kept."""
+  return tf.train.CheckpointManager(
+      tf.train.Checkpoint(model=model, optimizer=optimizer),
+      str(directory),
+      max_to_keep=2,
+      step_counter=optimizer.iterations,
+      checkpoint_interval=plan.checkpoint_steps,
+  )
+
+
+def run(
+    trainer: step_lib.Trainer,
+    manager: tf.train.CheckpointManager,
+    global_step: tf.Variable,
+    plan: Plan,
+    run_dir: pathlib.Path,
+    evaluate: Evaluate | None,
+) -> float:
+  """Trains from the global step to the end of the plan.
+
+  Args:
+    trainer: Makes the updates.
+    manager: Its latest checkpoint is already restored.
+    global_step: Counts updates.
+    plan: Length and intervals.
+    run_dir: Gets `metrics.jsonl` and `events/`.
+    evaluate: Called with the step at each evaluation, or None.
+
+  Returns:
+    Seconds spent in updates, over all processes of the run.
+
+  Raises:
+    RunError: A loss was not finite.
+  """
+  metrics = log.MetricsFile(run_dir / "metrics.jsonl", int(global_step))
+  progress = log.ProgressLog(metrics, global_step, plan.train_steps)
+  with contextlib.closing(progress):
+    controller = orbit.Controller(
+        global_step=global_step,
+        trainer=trainer,
+        evaluator=(
+            _Evaluator(evaluate, global_step, progress) if evaluate else None
+        ),
+        train_actions=[progress],
+        steps_per_loop=plan.steps_per_loop,
+        checkpoint_manager=manager,
+        summary_interval=plan.steps_per_loop,
+        summary_dir=str(run_dir / "events"),
+        eval_summary_dir=str(run_dir / "events"),
+    )
+    # Orbit prints a line per loop; the progress bar says the same.
+    with contextlib.redirect_stdout(io.StringIO()):
+      _train(controller, plan, bool(evaluate))
+  return progress.seconds
+
+
+def _train(controller: orbit.Controller, plan: Plan, evaluates: bool) -> None:
+  if evaluates:
+    controller.train_and_evaluate(
+        plan.train_steps, eval_interval=plan.evaluate_steps
+    )
+  else:
+    controller.train(plan.train_steps)

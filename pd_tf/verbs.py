@@ -1,0 +1,84 @@
+"""The verbs: which module does each, and with which settings.
+
+A module is named, not imported: what a command does not need, TensorFlow above
+all, it does not wait for.
+"""
+
+import dataclasses
+import importlib
+import pathlib
+from typing import Any
+
+from pd_tf.config import convert
+from pd_tf.config import evaluate
+from pd_tf.config import export
+from pd_tf.config import label
+from pd_tf.config import predict
+from pd_tf.config import prepare
+from pd_tf.config import recipe
+from pd_tf.config import report
+from pd_tf.config import sample
+from pd_tf.config import train
+from pd_tf.config import vocab
+from pd_tf.config import where as where_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class Verb:
+  """How one verb is run.
+
+  Attributes:
+    module: Has `run(settings, run_dir)`, or `run(settings, run_dir, where)`.
+    config: Class of its settings.
+    owns_run_dir: Whether it writes a run directory, which then must be given.
+    takes_where: Whether it takes the devices.
+    positional: The setting that arguments without a flag fill.
+    prints_result: Whether it writes its result to stdout itself.
+  """
+
+  module: str
+  config: type
+  owns_run_dir: bool = False
+  takes_where: bool = False
+  positional: str | None = None
+  prints_result: bool = False
+
+
+VERBS = {
+    "sample": Verb("pd_tf.sample", sample.SampleConfig, owns_run_dir=True),
+    "vocab": Verb("pd_tf.vocab", vocab.VocabConfig, owns_run_dir=True),
+    "prepare": Verb("pd_tf.prepare", prepare.PrepareConfig, owns_run_dir=True),
+    "train": Verb(
+        "pd_tf.train", train.TrainConfig, owns_run_dir=True, takes_where=True
+    ),
+    "label": Verb("pd_tf.label", label.LabelConfig, owns_run_dir=True),
+    "evaluate": Verb(
+        "pd_tf.evaluate", evaluate.EvaluateConfig, owns_run_dir=True
+    ),
+    "predict": Verb(
+        "pd_tf.predict", predict.PredictConfig, prints_result=True
+    ),
+    "export": Verb("pd_tf.export", export.ExportConfig),
+    "convert": Verb("pd_tf.convert", convert.ConvertConfig),
+    "recipe": Verb(
+        "pd_tf.recipe", recipe.RecipeConfig, owns_run_dir=True,
+        takes_where=True, prints_result=True,
+    ),
+    "report": Verb(
+        "pd_tf.report", report.ReportConfig, positional="runs",
+        prints_result=True,
+    ),
+}
+
+
+def run(
+    verb: Verb,
+    settings: Any,
+    run_dir: pathlib.Path | None,
+    where: where_lib.Where,
+) -> dict[str, Any]:
+  """Imports the verb's module and runs it; returns its result."""
+  module = importlib.import_module(verb.module)
+  if verb.takes_where:
+    return module.run(settings, run_dir, where)
+  return module.run(settings, run_dir)

@@ -1,0 +1,230 @@
+import dataclasses
+import zipfile
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pd_tf import export
+from pd_tf.config import encoder
+from pd_tf.config import errors
+from pd_tf.config import export as export_config
+from pd_tf.config import pretrained
+from pd_tf.formats import release
+from pd_tf.modeling import bert
+from pd_tf.text import vocabulary
+
+ENTRIES = (*vocabulary.SPECIAL_TOKENS, *"abcdefghij")
+CONFIG = encoder.EncoderConfig(
+    num_layers=1, hidden_size=16, head_size=8, vocab_size=len(ENTRIES),
+    max_positions=12,
+)
+TASK = pretrained.TaskHead("classification", ("negative", "positive"))
+
+
+def tiny(task=TASK, config=CONFIG):
+  model = bert.build(config, num_outputs=len(task.label_names) if task else 0)
+  generator = np.random.default_rng(3)
+  weights = {
+      name: generator.normal(0, 0.5, array.shape).astype(np.float32)
+      for name, array in model.canonical_weights().items()
+  }
+  return pretrained.Pretrained(config, weights, ENTRIES, True, task)
+
+
+@pytest.fixture(name="source")
+def source_fixture(tmp_path):
+  release.write(tmp_path / "source", tiny())
+  return tmp_path / "source"
+
+
+def settings(source, target, **changes):
+  return dataclasses.replace(
+      export_config.ExportConfig(
+          model=str(source), to=str(target), format="release", seq_length=8
+      ),
+      **changes,
+  )
+
+
+def files(path):
+  return sorted(
+      str(file.relative_to(path)) for file in path.rglob("*") if file.is_file()
+  )
+
+
+SAVED_MODEL = [
+    "README.md", "assets/vocab.txt", "fingerprint.pb", "saved_model.pb",
+    "variables/variables.data-00000-of-00001", "variables/variables.index",
+]
+RELEASE = [
+    "README.md", "bert_config.json", "bert_model.ckpt.data-00000-of-00001",
+    "bert_model.ckpt.index", "task.json", "vocab.txt",
+]
+
+
+def assert_result(result, to, format, num_parameters):
+  paths = [to / name for name in files(to)] if to.is_dir() else [to]
+  assert result == {
+      "path": str(to),
+      "format": format,
+      "bytes": sum(path.stat().st_size for path in paths),
+      "num_parameters": num_parameters,
+  }
+
+
+def encoder_parameters():
+  # V H + S H + 2 H + LayerNorm; one layer; pooler (H = 16).
+  layer = 4 * (16 * 16 + 16) + (16 * 64 + 64) + (64 * 16 + 16) + 4 * 16
+  return (15 + 12 + 2 + 2) * 16 + layer + 16 * 16 + 16
+
+
+def test_serving(source, tmp_path):
+  to = tmp_path / "deep" / "serving"
+  result = export.run(settings(source, to, format="serving"), None)
+  assert_result(result, to, "serving", encoder_parameters() + 2 * 16 + 2)
+  assert files(to) == SAVED_MODEL
+  got = tf.saved_model.load(str(to))(tf.constant(["a b", "j"]))
+  assert set(got["labels"].numpy()) <= {b"negative", b"positive"}
+  card = (to / "README.md").read_text()
+  assert f"`{source}`" in card
+  assert "`negative`, `positive`" in card
+  assert "| Longest input | 8 tokens |" in card
+
+
+def test_serving_agrees_with_the_tfhub_encoder_and_the_head(source, tmp_path):
+  for format in ("serving", "tfhub"):
+    export.run(settings(source, tmp_path / format, format=format), None)
+  encoded = tf.saved_model.load(str(tmp_path / "tfhub"))({
+      "input_word_ids": tf.constant([[2, 5, 6, 3]]),
+      "input_mask": tf.ones([1, 4], tf.int32),
+      "input_type_ids": tf.zeros([1, 4], tf.int32),
+  })
+  weights = tiny().weights
+  expected = (
+      encoded["pooled_output"].numpy() @ weights["output_weights"].T
+      + weights["output_bias"]
+  )
+  got = tf.saved_model.load(str(tmp_path / "serving"))(tf.constant(["a b"]))
+  np.testing.assert_allclose(got["logits"], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_tfhub(source, tmp_path):
+  to = tmp_path / "tfhub"
+  result = export.run(settings(source, to, format="tfhub"), None)
+  assert_result(result, to, "tfhub", encoder_parameters())
+  assert files(to) == SAVED_MODEL
+  # The encoder alone: the head and its labels stay behind.
+  assert "negative" not in (to / "README.md").read_text()
+
+
+@pytest.mark.slow
+def test_preprocess(source, tmp_path):
+  to = tmp_path / "preprocess"
+  result = export.run(settings(source, to, format="preprocess"), None)
+  assert_result(result, to, "preprocess", 0)
+  inputs = tf.saved_model.load(str(to))(tf.constant(["a b"]))
+  assert inputs["input_word_ids"].numpy().tolist() == [
+      [2, 5, 6, 3, 0, 0, 0, 0]
+  ]
+  assert "README.md" in files(to)
+
+
+@pytest.mark.parametrize("name", ["copy", "copy.zip"])
+def test_release(source, tmp_path, name):
+  to = tmp_path / name
+  result = export.run(settings(source, to), None)
+  assert_result(result, to, "release", encoder_parameters() + 2 * 16 + 2)
+  if name == "copy":
+    assert files(to) == RELEASE
+  else:
+    with zipfile.ZipFile(to) as archive:
+      assert sorted(archive.namelist()) == RELEASE
+  got, expected = release.read(to), tiny()
+  assert got.task == expected.task
+  assert got.vocabulary == expected.vocabulary
+  for key, value in expected.weights.items():
+    np.testing.assert_array_equal(got.weights[key], value)
+
+
+def test_nothing_but_the_model_is_left_beside_it(source, tmp_path):
+  export.run(settings(source, tmp_path / "to", format="tfhub"), None)
+  assert sorted(path.name for path in tmp_path.iterdir()) == ["source", "to"]
+
+
+def test_what_is_there_is_left_alone(source, tmp_path):
+  (tmp_path / "to").mkdir()
+  with pytest.raises(errors.InputError, match="to: is already there"):
+    export.run(settings(source, tmp_path / "to"), None)
+  assert files(tmp_path / "to") == []
+
+
+def test_overwrite_replaces_a_model_of_any_form(source, tmp_path):
+  to = tmp_path / "to"
+  export.run(settings(source, to, format="tfhub"), None)
+  export.run(settings(source, to, overwrite=True), None)
+  assert files(to) == RELEASE
+  export.run(settings(source, to, overwrite=True, format="tfhub"), None)
+  assert files(to) == SAVED_MODEL
+
+
+def test_overwrite_does_not_replace_what_is_no_model(source, tmp_path):
+  (tmp_path / "to").mkdir()
+  (tmp_path / "to" / "thesis.tex").touch()
+  with pytest.raises(errors.InputError, match="to: .* holds thesis.tex"):
+    export.run(settings(source, tmp_path / "to", overwrite=True), None)
+  assert files(tmp_path / "to") == ["thesis.tex"]
+
+
+def test_a_failed_export_leaves_nothing(source, tmp_path, monkeypatch):
+  def fail(card):
+    raise KeyError(card.format)
+
+  monkeypatch.setattr(export.model_card, "text", fail)
+  with pytest.raises(KeyError):
+    export.run(settings(source, tmp_path / "to", format="tfhub"), None)
+  assert [path.name for path in tmp_path.iterdir()] == ["source"]
+
+
+@pytest.mark.parametrize(
+    "changes,message",
+    [
+        ({"model": None}, r"model: expected a run or a model, got nothing\."),
+        ({"to": None}, r"to: expected where to write, got nothing\."),
+        ({"to": "x.zip", "format": "tfhub"},
+         r"to: expected a directory for format tfhub, got x\.zip\."),
+        ({"format": "serving", "seq_length": 13},
+         r"seq_length \(13\) must be at least 3, and at most 12, .*positions"),
+        ({"format": "preprocess", "seq_length": 2},
+         r"seq_length \(2\) must be at least 3, .*"),
+    ],
+)
+def test_settings_that_do_not_fit(source, tmp_path, changes, message):
+  with pytest.raises(errors.InputError, match=f"^{message}"):
+    export.run(settings(source, tmp_path / "to", **changes), None)
+  assert not (tmp_path / "to").exists()
+
+
+def without(name):
+  model = tiny()
+  weights = {key: w for key, w in model.weights.items() if name not in key}
+  return dataclasses.replace(model, weights=weights)
+
+
+@pytest.mark.parametrize(
+    "make,format,message",
+    [
+        (lambda: tiny(task=None), "serving",
+         "model: expected a fine-tuned one"),
+        (lambda: dataclasses.replace(tiny(), vocabulary=()), "tfhub",
+         "model: expected one with a vocabulary"),
+        (lambda: without("pooler"), "tfhub",
+         "model: expected the weight bert/pooler/dense/kernel"),
+        (lambda: without("output_bias"), "serving",
+         "model: expected the weight output_bias"),
+    ],
+)
+def test_models_that_cannot_take_the_form(tmp_path, make, format, message):
+  with pytest.raises(errors.InputError, match=f"^{message}"):
+    export.write_model(make(), tmp_path / "to", format, 8, False)
+  assert list(tmp_path.iterdir()) == []

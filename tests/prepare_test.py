@@ -1,0 +1,257 @@
+"""The verb prepare: text files in, shards of rows out."""
+
+import hashlib
+import itertools
+import json
+import lzma
+import os
+import pathlib
+import random
+
+import numpy as np
+import pytest
+
+from pd_tf import prepare
+from pd_tf.config import errors
+from pd_tf.config import prepare as prepare_config
+from pd_tf.data import pretraining
+from pd_tf.data import shards
+from pd_tf.text import vocabulary as vocabulary_lib
+
+WORDS = [f"w{i}" for i in range(60)]
+
+
+def _write_text(path, num_documents, seed):
+  """Writes documents of unique sentences: a document's words are its own."""
+  generator = random.Random(seed)
+  documents = []
+  for number in range(num_documents):
+    words = WORDS[number % 12 * 5:][:5]
+    documents.append("\n".join(
+        " ".join(generator.choices(words, k=generator.randint(2, 9)))
+        for _ in range(generator.randint(1, 12))
+    ))
+  path.write_text("\n\n".join(documents) + "\n")
+
+
+@pytest.fixture(name="folder", scope="module")
+def _folder(tmp_path_factory):
+  folder = tmp_path_factory.mktemp("prepare")
+  vocabulary_lib.write(
+      folder / "vocab.txt", (*vocabulary_lib.SPECIAL_TOKENS, *WORDS)
+  )
+  _write_text(folder / "1.txt", 12, 0)
+  _write_text(folder / "2.txt", 11, 1)
+  return folder
+
+
+def _settings(folder, **changes):
+  return prepare_config.PrepareConfig(**{
+      "inputs": (str(folder / "?.txt"),),
+      "vocab_file": str(folder / "vocab.txt"),
+      "seq_length": 32,
+      "num_shards": 2,
+  } | changes)
+
+
+def _bytes(run_dir):
+  return {
+      path.name: path.read_bytes()
+      for path in run_dir.iterdir() if path.name != "config.yaml"
+  }
+
+
+def _sentences(folder, *names):
+  lines = [
+      line
+      for name in names for line in (folder / name).read_text().split("\n")
+  ]
+  return [line for line in lines if line]
+
+
+def test_directory_and_counts(folder, tmp_path):
+  run_dir = tmp_path / "run"
+  result = prepare.run(_settings(folder), run_dir)
+  assert sorted(path.name for path in run_dir.iterdir()) == [
+      "config.yaml", "manifest.json", "result.json",
+      "segments-00000-of-00002.tfrecord", "segments-00001-of-00002.tfrecord",
+      "vocab.txt",
+  ]
+  sentences = _sentences(folder, "1.txt", "2.txt")
+  assert result["num_documents"] == 23
+  assert result["num_sentences"] == len(sentences)
+  assert result["num_tokens"] == sum(len(line.split()) for line in sentences)
+  assert result["unknown_share"] == 0
+  assert sum(result["length_histogram"].values()) == result["num_segments"]
+  assert result["fill_share"] == result["num_segment_tokens"] / (
+      32 * result["num_rows"]
+  )
+  found = pretraining.manifest(run_dir)
+  assert json.loads((run_dir / "result.json").read_text()) == result
+  assert result.items() <= found.items()
+  rows = [shard["rows"] for shard in found["shards"]]
+  assert sum(rows) == found["num_rows"] and max(rows) - min(rows) <= 1
+  text = (folder / "1.txt").read_bytes()
+  assert found["inputs"][0] == {
+      "path": str(folder / "1.txt"),
+      "bytes": len(text),
+      "sha256": hashlib.sha256(text).hexdigest(),
+  }
+  assert found["settings"]["seq_length"] == found["seq_length"] == 32
+  assert (run_dir / "vocab.txt").read_bytes() == (
+      folder / "vocab.txt"
+  ).read_bytes()
+
+
+def _texts(run_dir, vocabulary):
+  """Yields the texts and label of each segment of an epoch, unmasked."""
+  num_rows = pretraining.manifest(run_dir)["num_rows"]
+  batches = pretraining.dataset(run_dir, 1, 0.15, None, 0)
+  for batch in itertools.islice(batches.as_numpy_iterator(), num_rows):
+    ids = batch["input_ids"][0].copy()
+    count = int(batch["masked_weights"].sum())
+    ids[batch["masked_positions"][0, :count]] = batch["masked_ids"][0, :count]
+    for example in range(1, batch["example_ids"].max() + 1):
+      inside = batch["example_ids"][0] == example
+      text = " ".join(vocabulary.entries[i] for i in ids[inside])
+      assert text.startswith("[CLS] ") and text.endswith(" [SEP]")
+      parts = text.removeprefix("[CLS] ").removesuffix(" [SEP]")
+      label = batch["next_sentence_labels"][0, example - 1]
+      yield parts.split(" [SEP] "), int(label)
+
+
+def test_rows_decode_to_text_of_one_document_or_two(folder, tmp_path):
+  prepare.run(_settings(folder), tmp_path / "run")
+  vocabulary = vocabulary_lib.read(folder / "vocab.txt")
+  found = list(_texts(tmp_path / "run", vocabulary))
+  everything = " ".join(_sentences(folder, "1.txt", "2.txt"))
+  for parts, label in found:
+    assert len(parts) == 2
+    topics = [{int(word[1:]) // 5 for word in part.split()} for part in parts]
+    assert [len(topic) for topic in topics] == [1, 1]
+    if not label:
+      assert topics[0] == topics[1]
+    for part in parts:
+      assert f" {part} " in f" {everything} "
+  # Topics come once in each file, so most random parts are of another one.
+  assert 0.3 < np.mean([label for _, label in found]) < 0.8
+
+
+def test_single_segments_use_every_token_once(folder, tmp_path):
+  settings = _settings(folder, next_sentence=False)
+  result = prepare.run(settings, tmp_path / "run")
+  vocabulary = vocabulary_lib.read(folder / "vocab.txt")
+  found = list(_texts(tmp_path / "run", vocabulary))
+  assert {(len(parts), label) for parts, label in found} == {(1, 0)}
+  words = sorted(word for (part,), _ in found for word in part.split())
+  lines = _sentences(folder, "1.txt", "2.txt")
+  assert words == sorted(word for line in lines for word in line.split())
+  assert result["num_segment_tokens"] == (
+      result["num_tokens"] + 2 * result["num_segments"]
+  )
+
+
+def test_deterministic_in_seed(folder, tmp_path):
+  for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+    prepare.run(_settings(folder, seed=seed), tmp_path / name)
+  assert _bytes(tmp_path / "a") == _bytes(tmp_path / "b")
+  assert _bytes(tmp_path / "a") != _bytes(tmp_path / "c")
+
+
+@pytest.mark.parametrize("where", ["write", "write_manifest"])
+def test_a_killed_run_is_unfinished_and_done_again(
+    folder, tmp_path, monkeypatch, where
+):
+  prepare.run(_settings(folder), tmp_path / "whole")
+  wanted = getattr(shards, where)
+
+  def killed(*arguments):
+    wanted(*arguments)
+    # As a kill would, this leaves the shards; but not the manifest, if any.
+    (tmp_path / "run" / "manifest.json").unlink(missing_ok=True)
+    raise KeyboardInterrupt
+
+  with monkeypatch.context() as patch:
+    patch.setattr(shards, where, killed)
+    with pytest.raises(KeyboardInterrupt):
+      prepare.run(_settings(folder), tmp_path / "run")
+  assert not (tmp_path / "run" / "result.json").exists()
+  with pytest.raises(errors.InputError, match="has no manifest.json"):
+    pretraining.dataset(tmp_path / "run", 1, 0.15, None, 0)
+  prepare.run(_settings(folder), tmp_path / "run")
+  assert _bytes(tmp_path / "run") == _bytes(tmp_path / "whole")
+
+
+def test_a_finished_run_is_not_done_again(folder, tmp_path, monkeypatch):
+  result = prepare.run(_settings(folder), tmp_path / "run")
+  monkeypatch.setattr(shards, "write", None)
+  assert prepare.run(_settings(folder), tmp_path / "run") == result
+  with pytest.raises(errors.InputError, match="seq_length was 32, is now 16"):
+    prepare.run(_settings(folder, seq_length=16), tmp_path / "run")
+
+
+def test_max_sentences(folder, tmp_path):
+  result = prepare.run(_settings(folder, max_sentences=20), tmp_path / "run")
+  assert result["num_sentences"] == 40
+
+
+def test_bad_input(folder, tmp_path):
+  (tmp_path / "latin.txt").write_bytes(b"w1 w2\n\xe9\n")
+  (tmp_path / "one.txt").write_text("w1 w2\nw3\n")
+  cases = (
+      ({"inputs": ()}, "inputs: expected at least one file"),
+      ({"vocab_file": None}, "vocab_file: expected a vocab.txt, got none"),
+      ({"vocab_file": str(tmp_path / "no")}, "vocab_file: .* does not exist"),
+      ({"inputs": (str(tmp_path / "latin.txt"),)},
+       f"{tmp_path}/latin.txt: expected UTF-8, .* line 2"),
+      ({"inputs": (str(tmp_path / "one.txt"),)},
+       "inputs: expected at least 2 documents"),
+      ({"num_shards": 999}, r"num_shards \(999\) must be at most"),
+  )
+  for number, (changes, message) in enumerate(cases):
+    run_dir = tmp_path / f"run{number}"
+    with pytest.raises(errors.InputError, match=f"^{message}"):
+      prepare.run(_settings(folder, **changes), run_dir)
+    assert not (run_dir / "manifest.json").exists()
+    assert not (run_dir / "result.json").exists()
+  with pytest.raises(errors.InputError, match="^run_dir: expected"):
+    prepare.run(_settings(folder), None)
+
+
+@pytest.mark.parametrize("name, value", [
+    ("seq_length", 7), ("num_shards", 0), ("max_segments", 0),
+    ("max_sentences", 0), ("short_share", 1.5), ("seed", -1),
+])
+def test_settings_out_of_range(name, value):
+  with pytest.raises(errors.InputError, match=rf"^{name} \({value}\) must be"):
+    prepare_config.PrepareConfig(**{name: value})
+
+
+@pytest.mark.real_data
+def test_real_text(tmp_path):
+  if "PD_TF_DATA" not in os.environ:
+    pytest.skip("PD_TF_DATA is not set")
+  data = pathlib.Path(os.environ["PD_TF_DATA"])
+  corpus = data / "corpus" / "imdb_unsup.txt.xz"
+  result = prepare.run(
+      prepare_config.PrepareConfig(
+          inputs=(str(corpus),),
+          vocab_file=str(data / "vocab.txt"),
+          max_sentences=5000,
+      ),
+      tmp_path / "run",
+  )
+  assert result["num_sentences"] == 5000
+  assert result["fill_share"] > 0.95
+  assert result["unknown_share"] < 0.001
+  assert 0.45 < result["random_next_share"] < 0.6
+  with lzma.open(corpus, "rt", encoding="utf-8") as file:
+    words = set(file.read(1_000_000).lower().split())
+  vocabulary = vocabulary_lib.read(data / "vocab.txt")
+  parts = [
+      part for parts, _ in itertools.islice(
+          _texts(tmp_path / "run", vocabulary), 100
+      ) for part in parts
+  ]
+  known = [word in words for part in parts for word in part.split()]
+  assert np.mean(known) > 0.7

@@ -1,0 +1,131 @@
+import html.parser
+import json
+
+import pytest
+
+from pd_tf import cli
+from pd_tf import report
+from pd_tf.config import errors
+from pd_tf.config import report as report_config
+
+
+@pytest.fixture
+def evaluations(tmp_path):
+  paths = []
+  for name, value in (("pf", 0.8), ("pd", 0.85)):
+    model = tmp_path / f"train_{name}"
+    model.mkdir()
+    (model / "metrics.jsonl").write_text(
+        '{"step": 1, "loss": 0.7}\n{"step": 2, "loss": 0.6}\n'
+    )
+    path = tmp_path / name
+    path.mkdir()
+    (path / "result.json").write_text(json.dumps({
+        "model": str(model),
+        "examples": 100,
+        "metrics": {
+            "accuracy": {"value": value, "low": value - 0.05,
+                         "high": value + 0.05},
+            "matthews": {"value": 0.5, "low": 0.4, "high": 0.6},
+        },
+        "training": None,
+    }))
+    paths.append(str(path))
+  return tuple(paths)
+
+
+def test_report(evaluations, tmp_path, capsys):
+  to = tmp_path / "report"
+  result = report.run(report_config.ReportConfig(
+      runs=evaluations, names=("PF", "<PD>"), to=str(to), title="A & B"
+  ))
+  assert sorted(path.name for path in to.iterdir()) == [
+      "curves.png", "report.html", "results.json", "results.md", "results.png",
+  ]
+  printed = capsys.readouterr().out
+  assert "80.0 (75.0–85.0)" in printed
+  text = (to / "results.md").read_text()
+  assert text.startswith("# A & B\n") and printed.rstrip() in text
+  assert json.loads((to / "results.json").read_text()) == result
+  assert result["runs"][1]["metrics"]["accuracy"]["value"] == 0.85
+
+
+class Page(html.parser.HTMLParser):
+  """Collects what the page holds and what it would load."""
+
+  def __init__(self):
+    super().__init__()
+    self.tags, self.sources, self.text = [], [], ""
+
+  def handle_starttag(self, tag, attrs):
+    self.tags.append(tag)
+    self.sources += [
+        value for name, value in attrs if name in ("src", "srcset", "href")
+    ]
+
+  def handle_data(self, data):
+    self.text += data
+
+
+def test_page_is_whole_in_itself(evaluations, tmp_path):
+  report.run(report_config.ReportConfig(
+      runs=evaluations, names=("PF", "<PD>"), to=str(tmp_path / "r"),
+      title="A & B",
+  ))
+  page = Page()
+  page.feed((tmp_path / "r" / "report.html").read_text(encoding="utf-8"))
+  assert len(page.sources) == 4  # Two plots in two themes.
+  assert all(
+      source.startswith("data:image/png;base64,iVBOR")
+      for source in page.sources
+  )
+  assert page.tags.count("tr") == 3
+  assert "<PD>" in page.text and "A & B" in page.text
+  assert "script" not in page.tags and "link" not in page.tags
+
+
+def test_without_a_directory_only_prints(evaluations, tmp_path, capsys):
+  before = sorted(tmp_path.iterdir())
+  assert cli.main(["report", *evaluations, "--names=a,b"]) == 0
+  output = capsys.readouterr().out.splitlines()
+  assert output[2].startswith("| a ")
+  assert sorted(tmp_path.iterdir()) == before
+
+
+def test_report_is_written_over_by_the_next(evaluations, tmp_path):
+  to = tmp_path / "report"
+  report.run(report_config.ReportConfig(runs=evaluations, to=str(to)))
+  (tmp_path / "train_pf" / "metrics.jsonl").unlink()
+  report.run(report_config.ReportConfig(runs=evaluations[:1], to=str(to)))
+  assert not (to / "curves.png").exists()
+  assert len(json.loads((to / "results.json").read_text())["runs"]) == 1
+
+
+def test_chosen_metric(evaluations, tmp_path):
+  config = report_config.ReportConfig(runs=evaluations, metric="matthews")
+  report.run(config)
+  with pytest.raises(errors.InputError) as raised:
+    report.run(report_config.ReportConfig(runs=evaluations, metric="f1"))
+  assert str(raised.value) == (
+      "metric: expected one of accuracy, matthews, got 'f1'."
+  )
+
+
+def test_mistakes(evaluations, tmp_path):
+  with pytest.raises(errors.InputError, match="^runs: expected directories"):
+    report.run(report_config.ReportConfig())
+  with pytest.raises(errors.InputError, match=r"^names: .* \(2\), got 1"):
+    report_config.ReportConfig(runs=evaluations, names=("a",))
+  (tmp_path / "full").mkdir()
+  (tmp_path / "full" / "thesis.txt").write_text("mine")
+  (tmp_path / "file").write_text("mine")
+  for name, message in (
+      ("full", "holds thesis.txt, which is not of a report"),
+      ("file", "is a file, not a directory"),
+  ):
+    with pytest.raises(errors.InputError, match=message):
+      report.run(report_config.ReportConfig(
+          runs=evaluations, to=str(tmp_path / name)
+      ))
+  assert (tmp_path / "full" / "thesis.txt").read_text() == "mine"
+  assert len(list((tmp_path / "full").iterdir())) == 1

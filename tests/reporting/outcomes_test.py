@@ -1,0 +1,93 @@
+import json
+
+import pytest
+
+from pd_tf.config import errors
+from pd_tf.reporting import outcomes
+
+
+def write_training(directory, unfinished=False):
+  directory.mkdir()
+  lines = [
+      {"step": 50, "loss": 0.5, "seconds": 1.0},
+      {"step": 100, "dev_accuracy": 0.7},
+  ]
+  text = "".join(json.dumps(line) + "\n" for line in lines)
+  (directory / "metrics.jsonl").write_text(text + '{"step": 1')
+  if not unfinished:
+    (directory / "result.json").write_text(json.dumps({
+        "objective": "distill", "seconds": 12.5, "train_steps": 100,
+        "best": {"step": 100, "accuracy": 0.7}, "last": {"accuracy": 0.6},
+    }))
+  return directory
+
+
+def write_evaluation(directory, model="a.zip", training=None):
+  directory.mkdir()
+  (directory / "result.json").write_text(json.dumps({
+      "model": str(model),
+      "examples": 872,
+      "seconds": 1.25,
+      "metrics": {
+          "accuracy": {"value": 0.8, "low": 0.77, "high": 0.83},
+          "f1": 0.75,
+      },
+      "training": training,
+      "num_parameters": 4386178,
+      "label_names": ["0", "1"],
+  }))
+  return directory
+
+
+def test_evaluation(tmp_path):
+  model = write_training(tmp_path / "model")
+  path = write_evaluation(
+      tmp_path / "eval", model,
+      {"objective": "distill", "seconds": 9.5, "best": {"accuracy": 0.7}},
+  )
+  outcome = outcomes.read(str(path), "PD")
+  assert outcome.name == "PD"
+  assert outcome.scores == {
+      "accuracy": outcomes.Score(0.8, 0.77, 0.83), "f1": outcomes.Score(0.75)
+  }
+  assert outcome.facts == {
+      "examples": 872, "num_parameters": 4386178, "objective": "distill",
+      "training_seconds": 9.5,
+  }
+  # The curve is that of the run that was evaluated, without the cut line.
+  assert [point["step"] for point in outcome.curve] == [50, 100]
+
+
+def test_evaluation_of_a_file_has_no_curve(tmp_path):
+  path = write_evaluation(tmp_path / "eval")
+  assert outcomes.read(str(path), "x").curve == []
+
+
+def test_training_run(tmp_path):
+  outcome = outcomes.read(str(write_training(tmp_path / "run")), "x")
+  assert outcome.scores == {"accuracy": outcomes.Score(0.7)}
+  assert outcome.facts == {
+      "objective": "distill", "train_steps": 100, "training_seconds": 12.5,
+  }
+  assert outcome.curve[0]["loss"] == 0.5
+
+
+def test_unfinished_training_run_has_its_curve(tmp_path):
+  path = write_training(tmp_path / "run", unfinished=True)
+  outcome = outcomes.read(str(path), "x")
+  assert (outcome.scores, len(outcome.curve)) == ({}, 2)
+
+
+def test_names(tmp_path):
+  assert outcomes.names(["a/x", "b/y/"]) == ["x", "y"]
+  assert outcomes.names(["a/x", "b/x", "c"]) == ["a/x", "b/x", "c"]
+
+
+def test_wrong_directories(tmp_path):
+  with pytest.raises(errors.InputError, match="^runs: no/dir: no such dir"):
+    outcomes.read("no/dir", "x")
+  with pytest.raises(errors.InputError, match="found neither.$"):
+    outcomes.read(str(tmp_path), "x")
+  (tmp_path / "result.json").write_text("{")
+  with pytest.raises(errors.InputError, match="result.json: not JSON"):
+    outcomes.read(str(tmp_path), "x")
