@@ -97,15 +97,9 @@ def write_model(
     InputError: The model cannot take the form, or the target is there.
   """
   _require_fit(model_on_disk, to, format, seq_length)
-  write = {
-      "serving": _write_serving,
-      "tfhub": _write_tfhub,
-      "preprocess": _write_preprocess,
-      "release": _write_release,
-  }[format]
   with replacement.replacing(to, overwrite, _OWN_FILES) as target:
     files = target.with_name("files")
-    num_parameters = write(files, model_on_disk, seq_length)
+    num_parameters = _WRITERS[format](files, model_on_disk, seq_length)
     card = model_card.Card(
         format, to.name, source, model_on_disk.encoder, num_parameters,
         model_on_disk.lower_case,
@@ -221,6 +215,14 @@ def _write_release(
   del seq_length
   release.write(path, model)
   return sum(array.size for array in model.weights.values())
+
+
+_WRITERS = {
+    "serving": _write_serving,
+    "tfhub": _write_tfhub,
+    "preprocess": _write_preprocess,
+    "release": _write_release,
+}
 
 
 def _built(model: pretrained.Pretrained, num_outputs: int) -> bert.Bert:

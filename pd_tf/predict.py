@@ -29,6 +29,7 @@ from pd_tf.data import examples as examples_lib
 from pd_tf.data import packing
 from pd_tf.formats import detect
 from pd_tf.modeling import bert
+from pd_tf.modeling import rows as rows_lib
 from pd_tf.teachers import saved_model
 from pd_tf.teachers import teacher as teacher_lib
 from pd_tf.text import vocabulary as vocabulary_lib
@@ -44,8 +45,10 @@ class Predictor:
   def __init__(self, model: bert.Bert, batch_tokens: int = 8192):
     self._model = model
     self._batch_tokens = batch_tokens
+    # One trace for all shapes: the last batch is smaller than the others.
+    spec = tf.TensorSpec([None, None], tf.int32)
     self._forward = tf.function(
-        lambda rows: model.logits(rows), reduce_retracing=True
+        model.logits, input_signature=[dict.fromkeys(rows_lib.KEYS, spec)]
     )
 
   def logits(self, examples: examples_lib.Examples) -> np.ndarray:
@@ -64,13 +67,7 @@ class Predictor:
       part = rows[start : start + shape.rows]
       exact = packing.Shape(len(part), shape.seq_length, shape.slots)
       batch = packing.batch(examples, part, exact)
-      got = self._forward({
-          name: batch[name]
-          for name in (
-              "input_ids", "type_ids", "position_ids", "example_ids",
-              "cls_positions",
-          )
-      }).numpy()
+      got = self._forward({name: batch[name] for name in rows_lib.KEYS}).numpy()
       for row, members in enumerate(part):
         out[members] = got[row, : len(members)]
     return out

@@ -14,7 +14,6 @@ format), and result.json, last. A killed run goes on when it is started again.
 from collections.abc import Callable
 import dataclasses
 import functools
-import math
 import pathlib
 from typing import Any
 
@@ -61,12 +60,14 @@ class _Start:
     weights: By canonical name; empty for a random start.
     vocabulary: The student's.
     lower_case: Whether its texts are lower-cased.
+    task: What the head among the weights predicts; None without one.
   """
 
   encoder: encoder_config.EncoderConfig
   weights: dict[str, np.ndarray]
   vocabulary: vocabulary_lib.Vocabulary
   lower_case: bool
+  task: pretrained.TaskHead | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +114,19 @@ def run(
   if finished is not None:
     logging.warning("%s is finished; nothing to do.", run_dir)
     return finished
-  plan = _plan(settings, work)
+  result = _train(settings, run_dir, where, start, work)
+  run_dir_lib.finish(run_dir, result)
+  return result
+
+
+def _train(
+    settings: train_config.TrainConfig,
+    run_dir: pathlib.Path,
+    where: where_config.Where,
+    start: _Start,
+    work: _Work,
+) -> dict[str, Any]:
+  plan = loop.plan(settings, work.steps_per_epoch)
   strategy = strategy_lib.create(where)
   with strategy.scope():
     model = _build(settings, start, work.task)
@@ -121,7 +134,8 @@ def run(
     manager = loop.checkpoints(
         run_dir / "checkpoints", model, optimizer, plan
     )
-    manager.restore_or_initialize()
+    if manager.latest_checkpoint:
+      manager.checkpoint.restore(manager.latest_checkpoint).assert_existing_objects_matched()
   data = work.dataset(int(optimizer.iterations))
   trainer = step.Trainer(
       strategy, iter(strategy.experimental_distribute_dataset(data)),
@@ -134,7 +148,7 @@ def run(
       keeper.evaluate if keeper else None,
   )
   _write_model(run_dir / "last", model, start, work.task)
-  result = {
+  return {
       "objective": settings.objective,
       "train_steps": plan.train_steps,
       "epochs": plan.train_steps / work.steps_per_epoch,
@@ -142,8 +156,6 @@ def run(
       "num_parameters": model.num_parameters,
       **(keeper.result() if keeper else {}),
   }
-  run_dir_lib.finish(run_dir, result)
-  return result
 
 
 def _start(settings: train_config.TrainConfig) -> _Start:
@@ -158,7 +170,9 @@ def _start(settings: train_config.TrainConfig) -> _Start:
   if settings.vocab_file is not None:
     vocabulary = vocabulary_lib.read(settings.vocab_file)
   _require_vocabulary(vocabulary, config, settings.init_from)
-  return _Start(config, source.weights, vocabulary, source.lower_case)
+  return _Start(
+      config, source.weights, vocabulary, source.lower_case, source.task
+  )
 
 
 def _random_start(settings: train_config.TrainConfig) -> _Start:
@@ -204,38 +218,15 @@ def _build(
           settings.seed,
       )
   )
-  # A head of another task is no start for this one's.
-  body = {
-      name: array
-      for name, array in start.weights.items()
-      if name not in ("output_weights", "output_bias")
-  }
-  if body:
-    random = model.load_canonical_weights(body)
-    logging.warning("Random start of: %s.", ", ".join(random) or "nothing")
+  weights = dict(start.weights)
+  if start.task != task:
+    # Labels of another task, or in another order, are no start for these.
+    weights.pop("output_weights", None)
+    weights.pop("output_bias", None)
+  if weights:
+    random = model.load_canonical_weights(weights)
+    logging.info("Random start of: %s.", ", ".join(random) or "nothing")
   return model
-
-
-def _plan(settings: train_config.TrainConfig, work: _Work) -> loop.Plan:
-  if settings.train_steps is not None:
-    train_steps = settings.train_steps
-  elif settings.epochs is not None:
-    train_steps = math.ceil(settings.epochs * work.steps_per_epoch)
-  else:
-    raise errors.InputError(
-        "train_steps: expected train_steps or epochs to be set, got neither."
-    )
-  if train_steps < 1:
-    raise errors.InputError(
-        f"train_steps: expected at least 1, got {train_steps}."
-    )
-  evaluate_steps = settings.evaluate_steps or math.ceil(train_steps / 10)
-  return loop.Plan(
-      train_steps,
-      min(settings.steps_per_loop, evaluate_steps),
-      settings.checkpoint_steps,
-      evaluate_steps,
-  )
 
 
 def _pretrain(settings: train_config.TrainConfig, start: _Start) -> _Work:

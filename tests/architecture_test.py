@@ -45,19 +45,20 @@ class Module:
     return self.path.parent.relative_to("pd_tf").as_posix().strip(".")
 
 
+def parsed(path: pathlib.Path) -> Module:
+  """Reads one file."""
+  relative = path.relative_to(ROOT)
+  parts = relative.with_suffix("").parts
+  name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+  text = path.read_text(encoding="utf-8")
+  return Module(name, relative, text.count("\n"), ast.parse(text, str(path)))
+
+
 @functools.cache
 def modules() -> dict[str, Module]:
   """Every file of pd_tf by its dotted name."""
-  found = {}
-  for path in sorted((ROOT / "pd_tf").rglob("*.py")):
-    relative = path.relative_to(ROOT)
-    parts = relative.with_suffix("").parts
-    name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-    text = path.read_text(encoding="utf-8")
-    found[name] = Module(
-        name, relative, text.count("\n"), ast.parse(text, str(relative))
-    )
-  return found
+  files = map(parsed, sorted((ROOT / "pd_tf").rglob("*.py")))
+  return {module.name: module for module in files}
 
 
 def imports(module: Module) -> Iterator[tuple[int, str]]:
@@ -268,6 +269,21 @@ def test_a_bazel_target_depends_on_what_its_files_import():
         wrong.append(
             f"{module.path}:{line}: imports {name}, but {target} does not "
             f"depend on {label}."
+        )
+  require_none(wrong)
+
+
+def test_the_targets_of_a_folder_of_tests_depend_on_what_they_import():
+  wrong = []
+  for path in sorted((ROOT / "tests").glob("*/*_test.py")):
+    test = parsed(path)
+    build = (path.parent / "BUILD").read_text(encoding="utf-8")
+    dependencies = strings(ast.parse(build)) | {"//pd_tf:package"}
+    for line, name in inner_imports(test):
+      if name in modules() and target_of(modules()[name]) not in dependencies:
+        wrong.append(
+            f"{test.path}:{line}: imports {name}, but {test.path.parent}/BUILD "
+            f"does not name {target_of(modules()[name])}."
         )
   require_none(wrong)
 

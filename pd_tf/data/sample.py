@@ -26,7 +26,8 @@ AGREEMENT_RATE = 0.25
 SETTING_RATE = 0.5
 FACT_RATE = 0.1
 OUTCOME_RATE = 0.15
-TAIL_RATE = 0.5
+TAIL_RATE = 0.4
+TONE_RATE = 0.5
 MOOD_RATE = 0.4
 MIN_WORDS, MAX_WORDS = 5, 18
 
@@ -93,8 +94,11 @@ class Writer:
     keep: Which opinion words it knows.
   """
 
-  def __init__(self, draws: Draws, keep: Callable[[str], bool]):
+  def __init__(
+      self, draws: Draws, keep: Callable[[str], bool], tone_rate: float = 0.0
+  ):
     self._draws = draws
+    self._tone_rate = tone_rate
     self._decks = {
         (index, positive): Deck(
             draws, [word for word in kind.words(positive) if keep(word)]
@@ -170,7 +174,9 @@ class Writer:
     kind = grammar.CLASSES[index][0]
     negated = self._draws.chance(NEGATION_RATE)
     deck = self._decks[index, positive != negated]
-    word = self._with_intensifier(kind, deck.deal())
+    word = self._with_intensifier(
+        kind, deck.deal(), positive != negated
+    )
     if lone and kind.pairs and self._draws.chance(PAIR_RATE):
       word += (" or " if negated else " and ") + deck.deal()
     template = self._draws.pick(kind.negated if negated else kind.affirmed)
@@ -187,7 +193,11 @@ class Writer:
         return index
     return 0
 
-  def _with_intensifier(self, kind: grammar.OpinionClass, word: str) -> str:
+  def _with_intensifier(
+      self, kind: grammar.OpinionClass, word: str, praise: bool
+  ) -> str:
+    if self._draws.chance(self._tone_rate):
+      return f"{self._draws.pick(kind.tones[0 if praise else 1])} {word}"
     if self._draws.chance(INTENSIFIER_RATE):
       return f"{self._draws.pick(kind.intensifiers)} {word}"
     return word
@@ -267,7 +277,7 @@ def reviews(seed: str, num_sentences: int, taken: set[str]) -> list[list[str]]:
     num_sentences: At the least; the last review is written to its end.
     taken: Texts that no review may contain.
   """
-  writer = Writer(Draws(seed), lambda word: True)
+  writer = Writer(Draws(seed), lambda word: True, TONE_RATE)
   result: list[list[str]] = []
   count = 0
   while count < num_sentences:

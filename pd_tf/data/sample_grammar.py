@@ -53,6 +53,8 @@ class OpinionClass:
     affirmed: Clauses that say the word of a part or of the product.
     negated: Clauses that deny it.
     intensifiers: Words that may stand before it and change no polarity.
+    tones: Words that reviews put before it, by its own polarity: praise,
+      complaint.
     pairs: Whether two words may be joined, "neat and handy".
   """
 
@@ -61,6 +63,7 @@ class OpinionClass:
   affirmed: tuple[str, ...]
   negated: tuple[str, ...]
   intensifiers: tuple[str, ...]
+  tones: tuple[tuple[str, ...], tuple[str, ...]]
   pairs: bool = False
 
   def words(self, positive: bool) -> tuple[str, ...]:
@@ -113,7 +116,11 @@ ADJECTIVES = OpinionClass(
         "the {part} is far from {word}",
         "the {part} is anything but {word}",
     ),
-    intensifiers=("very", "really", "quite", "truly", "so"),
+    intensifiers=("very", "really", "quite", "truly"),
+    tones=(
+        ("pleasantly", "gladly", "happily"),
+        ("annoyingly", "sadly", "plainly"),
+    ),
     pairs=True,
 )
 
@@ -139,6 +146,7 @@ VERBS = OpinionClass(
         "my friends hardly {word} the {part}",
     ),
     intensifiers=("really", "truly", "quite"),
+    tones=(("gladly", "happily"), ("bitterly", "sadly")),
 )
 
 ADVERBS = OpinionClass(
@@ -162,7 +170,11 @@ ADVERBS = OpinionClass(
         "this {product} does not do its job {word}",
         "the {part} hardly performs {word}",
     ),
-    intensifiers=("very", "really", "quite", "so"),
+    intensifiers=("very", "really", "quite"),
+    tones=(
+        ("pleasantly", "gladly", "happily"),
+        ("annoyingly", "sadly", "plainly"),
+    ),
 )
 
 NOUNS = OpinionClass(
@@ -187,6 +199,7 @@ NOUNS = OpinionClass(
         "it is anything but {a_word}",
     ),
     intensifiers=("real", "true", "complete"),
+    tones=(("welcome", "pleasant"), ("sorry", "annoying")),
 )
 
 # How often a clause takes a word of the class: about as the words are many.

@@ -129,7 +129,7 @@ def read_all(
 
 def _read_part(path: pathlib.Path) -> examples_lib.Examples:
   try:
-    with np.load(path) as arrays:
+    with open(path, "rb") as file, np.load(file) as arrays:
       lengths = arrays["lengths"].astype(np.int64)
       return examples_lib.Examples(
           arrays["tokens"].astype(np.int32),

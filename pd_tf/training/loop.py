@@ -4,12 +4,15 @@ from collections.abc import Callable
 import contextlib
 import dataclasses
 import io
+import math
 import pathlib
 
 import orbit
 import tensorflow as tf
 import tf_keras
 
+from pd_tf.config import errors
+from pd_tf.config import train as train_config
 from pd_tf.training import log
 from pd_tf.training import step as step_lib
 
@@ -31,6 +34,38 @@ class Plan:
   steps_per_loop: int
   checkpoint_steps: int
   evaluate_steps: int
+
+
+def plan(
+    settings: train_config.TrainConfig, steps_per_epoch: float
+) -> Plan:
+  """Returns the plan of a run.
+
+  Args:
+    settings: Give its length in updates or passes.
+    steps_per_epoch: Updates of one pass over the data.
+
+  Raises:
+    InputError: They give no length, or none above zero.
+  """
+  train_steps = settings.train_steps
+  if train_steps is None:
+    if settings.epochs is None:
+      raise errors.InputError(
+          "train_steps: expected train_steps or epochs to be set, got neither."
+      )
+    train_steps = math.ceil(settings.epochs * steps_per_epoch)
+  if train_steps < 1:
+    raise errors.InputError(
+        f"train_steps: expected at least 1, got {train_steps}."
+    )
+  evaluate_steps = settings.evaluate_steps or math.ceil(train_steps / 10)
+  return Plan(
+      train_steps,
+      min(settings.steps_per_loop, evaluate_steps),
+      settings.checkpoint_steps,
+      evaluate_steps,
+  )
 
 
 class _Evaluator(orbit.AbstractEvaluator):
@@ -98,7 +133,11 @@ def run(
   """
   metrics = log.MetricsFile(run_dir / "metrics.jsonl", int(global_step))
   progress = log.ProgressLog(metrics, global_step, plan.train_steps)
-  with contextlib.closing(progress):
+  # Orbit prints a line per loop; the progress bar says the same.
+  with (
+      contextlib.closing(progress),
+      contextlib.redirect_stdout(io.StringIO()),
+  ):
     controller = orbit.Controller(
         global_step=global_step,
         trainer=trainer,
@@ -112,16 +151,10 @@ def run(
         summary_dir=str(run_dir / "events"),
         eval_summary_dir=str(run_dir / "events"),
     )
-    # Orbit prints a line per loop; the progress bar says the same.
-    with contextlib.redirect_stdout(io.StringIO()):
-      _train(controller, plan, bool(evaluate))
+    if evaluate:
+      controller.train_and_evaluate(
+          plan.train_steps, eval_interval=plan.evaluate_steps
+      )
+    else:
+      controller.train(plan.train_steps)
   return progress.seconds
-
-
-def _train(controller: orbit.Controller, plan: Plan, evaluates: bool) -> None:
-  if evaluates:
-    controller.train_and_evaluate(
-        plan.train_steps, eval_interval=plan.evaluate_steps
-    )
-  else:
-    controller.train(plan.train_steps)

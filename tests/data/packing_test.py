@@ -1,0 +1,116 @@
+import itertools
+
+import hypothesis
+from hypothesis import strategies
+import numpy as np
+
+from pd_tf.data import examples as examples_lib
+from pd_tf.data import packing
+
+
+def _examples(lengths, teacher=False):
+  lengths = np.array(lengths)
+  count = len(lengths)
+  return examples_lib.Examples(
+      np.arange(1, lengths.sum() + 1, dtype=np.int32),
+      np.concatenate([[0], np.cumsum(lengths)]),
+      np.maximum(1, lengths // 2).astype(np.int32),
+      np.arange(count, dtype=np.int32) - 1,
+      np.stack([np.arange(count)] * 2, 1).astype(np.float32)
+      if teacher else None,
+  )
+
+
+@hypothesis.given(
+    strategies.lists(strategies.integers(2, 16), min_size=1, max_size=200),
+    strategies.integers(1, 6),
+)
+def test_every_example_is_packed_once_and_fits(lengths, slots):
+  shape = packing.Shape(2, 16, slots)
+  rows = packing.pack(np.array(lengths), np.arange(len(lengths)), shape)
+  assert sorted(itertools.chain(*rows)) == list(range(len(lengths)))
+  for row in rows:
+    assert len(row) <= slots
+    assert sum(lengths[i] for i in row) <= 16
+
+
+def test_rows_are_full():
+  lengths = np.random.default_rng(0).integers(5, 30, 2000)
+  shape = packing.Shape(4, 128, 40)
+  rows = packing.pack(lengths, np.arange(2000), shape)
+  assert lengths.sum() / (len(rows) * 128) > 0.98
+
+
+def test_a_batch_by_hand():
+  shape = packing.Shape(2, 8, 3)
+  examples = _examples([3, 4, 2], teacher=True)
+  batch = packing.batch(examples, [[1, 0], [2]], shape)
+  np.testing.assert_array_equal(
+      batch["input_ids"], [[4, 5, 6, 7, 1, 2, 3, 0], [8, 9, 0, 0, 0, 0, 0, 0]]
+  )
+  np.testing.assert_array_equal(
+      batch["example_ids"], [[1, 1, 1, 1, 2, 2, 2, 0], [1, 1] + [0] * 6]
+  )
+  np.testing.assert_array_equal(
+      batch["position_ids"], [[0, 1, 2, 3, 0, 1, 2, 0], [0, 1] + [0] * 6]
+  )
+  np.testing.assert_array_equal(
+      batch["type_ids"], [[0, 0, 1, 1, 0, 1, 1, 0], [0, 1] + [0] * 6]
+  )
+  np.testing.assert_array_equal(batch["cls_positions"], [[0, 4, 0], [0, 0, 0]])
+  np.testing.assert_array_equal(
+      batch["example_weights"], [[1, 1, 0], [1, 0, 0]]
+  )
+  # Example 0 has no label: it counts as an example, not as a labelled one.
+  np.testing.assert_array_equal(batch["label_weights"], [[1, 0, 0], [1, 0, 0]])
+  np.testing.assert_array_equal(batch["labels"], [[0, 0, 0], [1, 0, 0]])
+  np.testing.assert_array_equal(
+      batch["teacher_logits"][..., 0], [[1, 0, 0], [2, 0, 0]]
+  )
+
+
+def _same(one, other):
+  for name in one:
+    np.testing.assert_array_equal(one[name], other[name])
+
+
+def test_batches_go_on_where_they_were():
+  examples = _examples(np.random.default_rng(1).integers(2, 12, 57))
+  shape = packing.shape_for(examples, 8, 16)
+  whole = list(itertools.islice(packing.batches(examples, shape, 7, 0), 40))
+  for start in (1, 5, 13, 39):
+    _same(next(packing.batches(examples, shape, 7, start)), whole[start])
+
+
+def test_each_pass_has_every_example_in_another_order():
+  examples = _examples([4] * 24)
+  shape = packing.Shape(3, 8, 2)
+  batches = packing.batches(examples, shape, seed=0, start_step=0)
+
+  def one_pass():
+    ids = [next(batches)["input_ids"].reshape(-1, 4)[:, 0] for _ in range(4)]
+    return np.concatenate(ids).tolist()
+
+  first, second = one_pass(), one_pass()
+  assert sorted(first) == sorted(second) == list(range(1, 97, 4))
+  assert first != second
+
+
+def test_the_shape_holds_about_the_batch_size():
+  examples = _examples(np.random.default_rng(2).integers(5, 21, 3000))
+  shape = packing.shape_for(examples, 32, 128)
+  batches = packing.batches(examples, shape, seed=0, start_step=0)
+  counts = [next(batches)["example_weights"].sum() for _ in range(50)]
+  assert 0.85 * 32 < np.mean(counts) < 1.15 * 32
+
+
+def test_dataset_has_static_shapes_and_the_same_batches():
+  examples = _examples([3, 5, 4, 6, 2], teacher=True)
+  shape = packing.Shape(2, 8, 3)
+  dataset = packing.dataset(examples, shape, 3, 2)
+  assert all(spec.shape.is_fully_defined()
+             for spec in dataset.element_spec.values())
+  _same(
+      next(dataset.as_numpy_iterator()),
+      next(packing.batches(examples, shape, 3, 2)),
+  )
