@@ -78,10 +78,11 @@ $(INSTALLED):
 	@$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	@rm -f $(VENV)/.installed-*
 	@# Names and versions alone. They also hold for what builds the two packages
-	@# that come as source.
+	@# that come as source, each in an environment of its own (PEP 517) whatever
+	@# the age of pip.
 	@sed -n 's/^\([a-z][^ ]*==[^\\]*[^ \\]\) *\\$$/\1/p' requirements.lock > $(PINS)
 	@echo 'Installing requirements.lock in $(VENV): some 3 minutes, 4 GB.'
-	@PIP_CONSTRAINT=$(PINS) PIP_BUILD_CONSTRAINT=$(PINS) \
-	  $(PY) -m pip install --quiet --require-hashes -r requirements.lock
+	@PIP_CONSTRAINT='$(abspath $(PINS))' PIP_BUILD_CONSTRAINT='$(abspath $(PINS))' \
+	  $(PY) -m pip install --quiet --use-pep517 --require-hashes -r requirements.lock
 	@$(PY) -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
