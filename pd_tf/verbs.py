@@ -17,6 +17,7 @@ from pd_tf.config import predict
 from pd_tf.config import prepare
 from pd_tf.config import recipe
 from pd_tf.config import report
+from pd_tf.config import run_dir as run_dir_lib
 from pd_tf.config import sample
 from pd_tf.config import train
 from pd_tf.config import vocab
@@ -79,6 +80,7 @@ def run(
 ) -> dict[str, Any]:
   """Imports the verb's module and runs it; returns its result."""
   module = importlib.import_module(verb.module)
-  if verb.takes_where:
-    return module.run(settings, run_dir, where)
-  return module.run(settings, run_dir)
+  with run_dir_lib.given_back(run_dir):
+    if verb.takes_where:
+      return module.run(settings, run_dir, where)
+    return module.run(settings, run_dir)

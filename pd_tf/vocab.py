@@ -2,9 +2,10 @@
 
 Reads text files (plain, .gz, .bz2, .xz), UTF-8, a sentence or text a line.
 Writes to run_dir: vocab.txt (an entry a line: special tokens, characters, words
-and pieces), config.yaml and result.json (numbers of entries and words, pieces
-a word, share of unknown words). An English student needs no vocabulary of its
-own: the released one of 30,522 entries fits all 24 sizes.
+and pieces, then [unusedN] up to vocab_size), config.yaml and result.json
+(numbers of entries and words, pieces a word, share of unknown words). English
+needs no vocabulary of its own: the released one of 30,522 entries fits all 24
+sizes.
 
 Example:
   pd-tf vocab --inputs='corpus/*.txt' --vocab_size=8000 --run_dir=runs/vocab
@@ -54,10 +55,16 @@ def run(
   entries = learning.learn(
       word_counts, settings.vocab_size, settings.unused_entries
   )
+  # Exactly as many as asked for, so that encoder.vocab_size can be set before.
+  missing = settings.vocab_size - len(entries)
+  entries += [
+      f"[unused{settings.unused_entries + i}]" for i in range(missing)
+  ]
   vocabulary_lib.write(run_dir / VOCAB_FILE, entries)
   vocabulary = vocabulary_lib.read(run_dir / VOCAB_FILE)
   result = {
       "vocab_size": len(vocabulary),
+      "learned_entries": len(vocabulary) - missing,
       "vocab_sha256": vocabulary.sha256,
       "num_words": sum(word_counts.values()),
       "num_distinct_words": len(word_counts),

@@ -36,7 +36,9 @@ def test_writes_a_vocabulary_and_what_it_is_like(text, tmp_path):
   # Six words and two marks, three words and one, 20 times.
   assert result["num_words"] == 20 * 12
   assert result["num_distinct_words"] == 11
-  assert result["vocab_size"] == len(vocabulary) <= 80
+  assert result["vocab_size"] == len(vocabulary) == 80
+  unused = [entry for entry in vocabulary.entries if "[unused" in entry]
+  assert len(unused) == len(set(unused)) == 1 + 80 - result["learned_entries"]
   assert result["vocab_sha256"] == vocabulary.sha256
   assert result["unknown_share"] == 0 and result["pieces_per_word"] >= 1
   assert json.loads((run_dir / "result.json").read_text()) == result

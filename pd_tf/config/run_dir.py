@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from collections.abc import Sequence
+import contextlib
 import json
 import os
 import pathlib
@@ -46,6 +47,23 @@ def claim(run_dir: pathlib.Path, settings: Any) -> dict[str, Any] | None:
   run_dir.mkdir(parents=True, exist_ok=True)
   write_atomically(config_path, settings_lib.to_yaml(settings))
   return None
+
+
+@contextlib.contextmanager
+def given_back(run_dir: pathlib.Path | None) -> Iterator[None]:
+  """Takes a claim back if the block finds its input wrong.
+
+  What was claimed before the block, or holds more than settings, stays: only a
+  run that never began must not keep its corrected successor out.
+  """
+  claimed = run_dir is not None and (run_dir / CONFIG_FILE).exists()
+  try:
+    yield
+  except errors.InputError:
+    if run_dir is not None and not claimed and run_dir.is_dir():
+      if [path.name for path in run_dir.iterdir()] == [CONFIG_FILE]:
+        (run_dir / CONFIG_FILE).unlink()
+    raise
 
 
 def read_result(run_dir: pathlib.Path) -> dict[str, Any] | None:

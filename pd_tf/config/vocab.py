@@ -13,7 +13,9 @@ class VocabConfig:
   inputs: tuple[str, ...] = settings.setting(
       (), "Text files or globs, plain, .gz, .bz2 or .xz."
   )
-  vocab_size: int = settings.setting(30522, "Entries wanted, at the most.")
+  vocab_size: int = settings.setting(
+      30522, "Entries; [unusedN] where text gives fewer."
+  )
   lower_case: bool = settings.setting(True, "Lower-case, strip accents.")
   unused_entries: int = settings.setting(
       0, "Entries [unused0], … kept free after [PAD], as BERT has."

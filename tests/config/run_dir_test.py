@@ -79,3 +79,26 @@ def test_write_atomically_replaces(tmp_path):
   run_dir.write_atomically(path, json.dumps([2]))
   assert json.loads(path.read_text()) == [2]
   assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_wrong_input_gives_the_claim_back(tmp_path):
+  path = tmp_path / "run"
+
+  def fail(then=None):
+    with run_dir.given_back(path):
+      run_dir.claim(path, Config(steps=3))
+      if then:
+        (path / then).write_text("x")
+      raise errors.InputError("files: wrong.")
+
+  with pytest.raises(errors.InputError, match="^files: wrong"):
+    fail()
+  assert not list(path.iterdir())
+  with pytest.raises(errors.InputError, match="^files: wrong"):
+    fail(then="part")
+  assert sorted(p.name for p in path.iterdir()) == ["config.yaml", "part"]
+  # A claim from before stays, however this attempt ends.
+  (path / "part").unlink()
+  with pytest.raises(errors.InputError, match="^files: wrong"):
+    fail()
+  assert [p.name for p in path.iterdir()] == ["config.yaml"]
