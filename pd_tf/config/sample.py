@@ -17,7 +17,7 @@ class SampleConfig:
   train_examples: int = settings.setting(200, "Labelled training texts.")
   dev_examples: int = settings.setting(500, "Labelled texts to score.")
   seen_share: float = settings.setting(
-      0.35, "Share of the opinion words that training texts show."
+      0.4, "Share of the opinion words that training texts show."
   )
   seed: int = settings.setting(0, "Of all draws.")
 

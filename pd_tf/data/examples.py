@@ -158,7 +158,7 @@ def _encode_chunk(
   vocabulary = word_piece.vocabulary
   tokenized = [word_piece.tokenize(column) for column in columns]
   kept = _cut([np.diff(splits) for _, splits in tokenized], room)
-  lengths = 1 + sum(part + 1 for part in kept)
+  lengths = 1 + np.sum([part + 1 for part in kept], axis=0)
   out = np.full(lengths.sum(), vocabulary.id_of(vocabulary_lib.SEP), np.int32)
   position = np.cumsum(lengths) - lengths
   out[position] = vocabulary.id_of(vocabulary_lib.CLS)

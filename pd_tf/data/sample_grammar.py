@@ -53,8 +53,7 @@ class OpinionClass:
     affirmed: Clauses that say the word of a part or of the product.
     negated: Clauses that deny it.
     intensifiers: Words that may stand before it and change no polarity.
-    tones: Words that reviews put before it, by its own polarity: praise,
-      complaint.
+    lists: Short sentences of reviews that say three of the words at once.
     pairs: Whether two words may be joined, "neat and handy".
   """
 
@@ -63,7 +62,7 @@ class OpinionClass:
   affirmed: tuple[str, ...]
   negated: tuple[str, ...]
   intensifiers: tuple[str, ...]
-  tones: tuple[tuple[str, ...], tuple[str, ...]]
+  lists: tuple[str, ...]
   pairs: bool = False
 
   def words(self, positive: bool) -> tuple[str, ...]:
@@ -73,24 +72,18 @@ class OpinionClass:
 
 ADJECTIVES = OpinionClass(
     positive=tuple(
-        "excellent superb splendid lovely wonderful fantastic terrific perfect "
-        "solid sturdy reliable dependable durable handy elegant neat clever "
-        "sleek stylish robust charming gorgeous beautiful attractive pleasant "
-        "delightful impressive remarkable outstanding brilliant marvelous "
-        "practical useful convenient precise flawless refined polished "
-        "graceful superior exceptional magnificent fabulous awesome amazing "
-        "stunning admirable satisfying efficient ingenious thoughtful classy "
-        "stable ideal exquisite tasteful stellar resilient rugged nifty".split()
+        "excellent superb splendid lovely wonderful fantastic terrific "
+        "perfect solid sturdy reliable dependable durable handy elegant "
+        "neat clever sleek stylish robust charming gorgeous beautiful "
+        "attractive pleasant delightful impressive remarkable outstanding "
+        "brilliant marvelous practical useful convenient precise flawless".split()
     ),
     negative=tuple(
         "awful terrible horrible dreadful flimsy cheap shoddy weak fragile "
         "brittle faulty defective useless worthless ugly hideous clumsy "
         "awkward crude sloppy tacky dull disappointing frustrating annoying "
         "irritating erratic rickety wobbly shaky crooked dated inferior "
-        "mediocre lousy pathetic miserable atrocious appalling abysmal "
-        "wretched grim nasty ghastly pointless bothersome flawed dismal "
-        "laughable hopeless pitiful substandard broken confusing baffling "
-        "shabby drab feeble cumbersome troublesome".split()
+        "mediocre lousy pathetic".split()
     ),
     affirmed=(
         "the {part} is {word}",
@@ -116,22 +109,20 @@ ADJECTIVES = OpinionClass(
         "the {part} is far from {word}",
         "the {part} is anything but {word}",
     ),
-    intensifiers=("very", "really", "quite", "truly"),
-    tones=(
-        ("pleasantly", "gladly", "happily"),
-        ("annoyingly", "sadly", "plainly"),
+    lists=(
+        "{a}, {b} and {c}",
+        "a {product} that is {a}, {b} and {c}",
     ),
+    intensifiers=("very", "really", "quite", "truly"),
     pairs=True,
 )
 
 VERBS = OpinionClass(
     positive=tuple(
-        "love adore like enjoy cherish admire treasure appreciate praise trust "
-        "favor value".split()
+        "love adore like enjoy cherish admire treasure".split()
     ),
     negative=tuple(
-        "hate regret despise loathe detest resent curse deplore dread scorn "
-        "lament abhor".split()
+        "hate regret despise loathe detest resent curse".split()
     ),
     affirmed=(
         "I {word} the {part}",
@@ -145,18 +136,18 @@ VERBS = OpinionClass(
         "I do not {word} this {product}",
         "my friends hardly {word} the {part}",
     ),
+    lists=(
+        "we {a}, {b} and {c} it",
+    ),
     intensifiers=("really", "truly", "quite"),
-    tones=(("gladly", "happily"), ("bitterly", "sadly")),
 )
 
 ADVERBS = OpinionClass(
     positive=tuple(
-        "well nicely smoothly properly faithfully expertly cleanly steadily "
-        "capably deftly soundly nimbly".split()
+        "well nicely smoothly properly faithfully expertly cleanly".split()
     ),
     negative=tuple(
-        "badly poorly haltingly sluggishly jerkily lamely roughly fitfully "
-        "woefully painfully noisily carelessly".split()
+        "badly poorly haltingly sluggishly jerkily lamely roughly".split()
     ),
     affirmed=(
         "the {part} works {word}",
@@ -170,21 +161,18 @@ ADVERBS = OpinionClass(
         "this {product} does not do its job {word}",
         "the {part} hardly performs {word}",
     ),
-    intensifiers=("very", "really", "quite"),
-    tones=(
-        ("pleasantly", "gladly", "happily"),
-        ("annoyingly", "sadly", "plainly"),
+    lists=(
+        "it works {a}, {b} and {c}",
     ),
+    intensifiers=("very", "really", "quite"),
 )
 
 NOUNS = OpinionClass(
     positive=tuple(
-        "gem joy bargain winner pleasure triumph blessing success jewel "
-        "masterpiece hit keeper".split()
+        "gem joy bargain winner pleasure triumph blessing".split()
     ),
     negative=tuple(
-        "mess dud nuisance disaster failure lemon letdown nightmare flop joke "
-        "headache burden".split()
+        "mess dud nuisance disaster failure lemon letdown".split()
     ),
     affirmed=(
         "this {product} is {a_word}",
@@ -198,8 +186,10 @@ NOUNS = OpinionClass(
         "the {part} of this {product} is hardly {a_word}",
         "it is anything but {a_word}",
     ),
+    lists=(
+        "a {a}, a {b} and a {c}",
+    ),
     intensifiers=("real", "true", "complete"),
-    tones=(("welcome", "pleasant"), ("sorry", "annoying")),
 )
 
 # How often a clause takes a word of the class: about as the words are many.
@@ -265,13 +255,12 @@ OUTCOMES = (
     ("we {polar} it", "kept", "returned"),
     ("I will {polar} it next time", "choose", "avoid"),
     ("my {person} wants to {polar} it", "keep", "return"),
-    ("it was money {polar}", "spent well", "thrown away") if False else
     ("I gave it {polar} stars", "five", "no"),
 )
 OUTCOME_JOINS = ("{opinion}, so {outcome}", "{opinion} and {outcome}")
-MOODS = (("luckily", "sadly"),)
-TITLES = (
-    "{word}, {word2} and {word3}.",
-    "{a_word} and {word2} {product}.",
-    "{a_word}, {word2} and {word3} {product}.",
+VERDICTS = (
+    ("thumbs up", "thumbs down"), ("pros", "cons"),
+    ("five stars", "no stars"), ("buy it", "skip it"),
+    ("we kept it", "we returned it"), ("luckily", "sadly"),
 )
+MOODS = (("luckily", "sadly"),)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from collections.abc import Mapping
 import dataclasses
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -55,9 +56,10 @@ class Bert(tf_keras.Model):
         for index in range(config.num_layers)
     ]
     self.pooler = dense.Dense(size, size, compute_dtype, name="pooler")
-    self.masked_lm = None
-    self.next_sentence = None
-    self.task = None
+    # The heads; None where the model has not got them.
+    self.masked_lm: Any = None
+    self.next_sentence: Any = None
+    self.task: Any = None
     if pretraining_heads:
       self.masked_lm = heads.MaskedLmHead(
           config, compute_dtype, name="masked_lm"

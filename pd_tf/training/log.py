@@ -34,7 +34,7 @@ class MetricsFile:
 
   def write(self, step: int, values: dict[str, Any]) -> None:
     """Appends a line; values are rounded to six digits."""
-    line = {"step": step}
+    line: dict[str, float] = {"step": step}
     for name, value in values.items():
       line[name] = float(f"{float(value):.6g}")
     self._file.write(json.dumps(line) + "\n")
