@@ -76,7 +76,8 @@ ADJECTIVES = OpinionClass(
         "perfect solid sturdy reliable dependable durable handy elegant "
         "neat clever sleek stylish robust charming gorgeous beautiful "
         "attractive pleasant delightful impressive remarkable outstanding "
-        "brilliant marvelous practical useful convenient precise flawless".split()
+        "brilliant marvelous practical useful convenient precise "
+        "flawless".split()
     ),
     negative=tuple(
         "awful terrible horrible dreadful flimsy cheap shoddy weak fragile "
