@@ -24,10 +24,10 @@ PAIR_RATE = 0.2
 CONTRAST_RATE = 0.1
 AGREEMENT_RATE = 0.15
 SETTING_RATE = 0.5
-FACT_RATE = 0.05
-OUTCOME_RATE = 0.05
+FACT_RATE = 0.1
+OUTCOME_RATE = 0.15
 TAIL_RATE = 0.4
-LIST_RATE = 0.45
+TONE_RATE = 0.5
 MOOD_RATE = 0.4
 MIN_WORDS, MAX_WORDS = 5, 18
 
@@ -94,8 +94,11 @@ class Writer:
     keep: Which opinion words it knows.
   """
 
-  def __init__(self, draws: Draws, keep: Callable[[str], bool]):
+  def __init__(
+      self, draws: Draws, keep: Callable[[str], bool], tone_rate: float = 0.0
+  ):
     self._draws = draws
+    self._tone_rate = tone_rate
     self._decks = {
         (index, positive): Deck(
             draws, [word for word in kind.words(positive) if keep(word)]
@@ -119,22 +122,22 @@ class Writer:
   def review(self, positive: bool) -> list[str]:
     """Returns the sentences of one review."""
     product = self._draws.pick(list(grammar.PRODUCTS))
-    lines = [self._filled(self._draws.pick(grammar.OPENINGS), product)]
+    lines = [self._title(product, positive)]
+    if self._draws.chance(0.5):
+      lines.append(self._filled(self._draws.pick(grammar.OPENINGS), product))
     for _ in range(4 + self._draws.below(6)):
       lines.append(self._review_sentence(product, positive))
     lines.append(sentence(self._outcome(product, positive)))
     return lines
 
-  def _list(self, product: str, positive: bool) -> str:
-    """Returns a verdict and three words of one class, "Pros: neat, …"."""
-    draws = self._draws
-    index = self._class_index()
-    deck = self._decks[index, positive]
-    verdict = draws.pick(grammar.VERDICTS)[0 if positive else 1]
-    words = draws.pick(grammar.CLASSES[index][0].lists).format(
-        product=product, a=deck.deal(), b=deck.deal(), c=deck.deal()
+  def _title(self, product: str, positive: bool) -> str:
+    deck = self._decks[0, positive]
+    words = [deck.deal() for _ in range(3)]
+    text = self._draws.pick(grammar.TITLES).format(
+        product=product, word=words[0], word2=words[1], word3=words[2],
+        a_word=with_article(words[0])
     )
-    return sentence(f"{verdict}: {words}")
+    return text[0].upper() + text[1:]
 
   def _review_sentence(self, product: str, positive: bool) -> str:
     kind = self._draws.below(100) / 100
@@ -142,8 +145,6 @@ class Writer:
       return self._filled(self._draws.pick(grammar.FACTS), product)
     if kind < FACT_RATE + OUTCOME_RATE:
       return sentence(self._outcome(product, positive))
-    if kind < FACT_RATE + OUTCOME_RATE + LIST_RATE:
-      return self._list(product, positive)
     opinion = self.opinion(product, positive)
     if self._draws.chance(TAIL_RATE):
       opinion = self._draws.pick(grammar.OUTCOME_JOINS).format(
@@ -173,7 +174,9 @@ class Writer:
     kind = grammar.CLASSES[index][0]
     negated = self._draws.chance(NEGATION_RATE)
     deck = self._decks[index, positive != negated]
-    word = self._with_intensifier(kind, deck.deal())
+    word = self._with_intensifier(
+        kind, deck.deal(), positive != negated
+    )
     if lone and kind.pairs and self._draws.chance(PAIR_RATE):
       word += (" or " if negated else " and ") + deck.deal()
     template = self._draws.pick(kind.negated if negated else kind.affirmed)
@@ -190,7 +193,11 @@ class Writer:
         return index
     return 0
 
-  def _with_intensifier(self, kind: grammar.OpinionClass, word: str) -> str:
+  def _with_intensifier(
+      self, kind: grammar.OpinionClass, word: str, praise: bool
+  ) -> str:
+    if self._draws.chance(self._tone_rate):
+      return f"{self._draws.pick(kind.tones[0 if praise else 1])} {word}"
     if self._draws.chance(INTENSIFIER_RATE):
       return f"{self._draws.pick(kind.intensifiers)} {word}"
     return word
@@ -270,7 +277,7 @@ def reviews(seed: str, num_sentences: int, taken: set[str]) -> list[list[str]]:
     num_sentences: At the least; the last review is written to its end.
     taken: Texts that no review may contain.
   """
-  writer = Writer(Draws(seed), lambda word: True)
+  writer = Writer(Draws(seed), lambda word: True, TONE_RATE)
   result: list[list[str]] = []
   count = 0
   while count < num_sentences:

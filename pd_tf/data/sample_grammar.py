@@ -53,7 +53,8 @@ class OpinionClass:
     affirmed: Clauses that say the word of a part or of the product.
     negated: Clauses that deny it.
     intensifiers: Words that may stand before it and change no polarity.
-    lists: Short sentences of reviews that say three of the words at once.
+    tones: Words that reviews put before it, by its own polarity: praise,
+      complaint.
     pairs: Whether two words may be joined, "neat and handy".
   """
 
@@ -62,7 +63,7 @@ class OpinionClass:
   affirmed: tuple[str, ...]
   negated: tuple[str, ...]
   intensifiers: tuple[str, ...]
-  lists: tuple[str, ...]
+  tones: tuple[tuple[str, ...], tuple[str, ...]]
   pairs: bool = False
 
   def words(self, positive: bool) -> tuple[str, ...]:
@@ -72,19 +73,20 @@ class OpinionClass:
 
 ADJECTIVES = OpinionClass(
     positive=tuple(
-        "excellent superb splendid lovely wonderful fantastic terrific "
-        "perfect solid sturdy reliable dependable durable handy elegant "
-        "neat clever sleek stylish robust charming gorgeous beautiful "
-        "attractive pleasant delightful impressive remarkable outstanding "
-        "brilliant marvelous practical useful convenient precise "
-        "flawless".split()
+        "excellent superb splendid lovely wonderful fantastic "
+        "terrific perfect solid sturdy reliable dependable durable "
+        "handy elegant neat clever sleek stylish robust charming "
+        "gorgeous beautiful attractive pleasant delightful "
+        "impressive remarkable outstanding brilliant marvelous "
+        "practical useful convenient precise flawless".split()
     ),
     negative=tuple(
-        "awful terrible horrible dreadful flimsy cheap shoddy weak fragile "
-        "brittle faulty defective useless worthless ugly hideous clumsy "
-        "awkward crude sloppy tacky dull disappointing frustrating annoying "
-        "irritating erratic rickety wobbly shaky crooked dated inferior "
-        "mediocre lousy pathetic".split()
+        "awful terrible horrible dreadful flimsy cheap shoddy weak "
+        "fragile brittle faulty defective useless worthless ugly "
+        "hideous clumsy awkward crude sloppy tacky dull "
+        "disappointing frustrating annoying irritating erratic "
+        "rickety wobbly shaky crooked dated inferior mediocre lousy "
+        "pathetic".split()
     ),
     affirmed=(
         "the {part} is {word}",
@@ -110,11 +112,11 @@ ADJECTIVES = OpinionClass(
         "the {part} is far from {word}",
         "the {part} is anything but {word}",
     ),
-    lists=(
-        "{a}, {b} and {c}",
-        "a {product} that is {a}, {b} and {c}",
-    ),
     intensifiers=("very", "really", "quite", "truly"),
+    tones=(
+        ("pleasantly", "gladly", "happily"),
+        ("annoyingly", "sadly", "plainly"),
+    ),
     pairs=True,
 )
 
@@ -137,10 +139,8 @@ VERBS = OpinionClass(
         "I do not {word} this {product}",
         "my friends hardly {word} the {part}",
     ),
-    lists=(
-        "we {a}, {b} and {c} it",
-    ),
     intensifiers=("really", "truly", "quite"),
+    tones=(("gladly", "happily"), ("bitterly", "sadly")),
 )
 
 ADVERBS = OpinionClass(
@@ -162,10 +162,11 @@ ADVERBS = OpinionClass(
         "this {product} does not do its job {word}",
         "the {part} hardly performs {word}",
     ),
-    lists=(
-        "it works {a}, {b} and {c}",
-    ),
     intensifiers=("very", "really", "quite"),
+    tones=(
+        ("pleasantly", "gladly", "happily"),
+        ("annoyingly", "sadly", "plainly"),
+    ),
 )
 
 NOUNS = OpinionClass(
@@ -187,10 +188,8 @@ NOUNS = OpinionClass(
         "the {part} of this {product} is hardly {a_word}",
         "it is anything but {a_word}",
     ),
-    lists=(
-        "a {a}, a {b} and a {c}",
-    ),
     intensifiers=("real", "true", "complete"),
+    tones=(("welcome", "pleasant"), ("sorry", "annoying")),
 )
 
 # How often a clause takes a word of the class: about as the words are many.
@@ -256,12 +255,13 @@ OUTCOMES = (
     ("we {polar} it", "kept", "returned"),
     ("I will {polar} it next time", "choose", "avoid"),
     ("my {person} wants to {polar} it", "keep", "return"),
+    ("it was money {polar}", "spent well", "thrown away") if False else
     ("I gave it {polar} stars", "five", "no"),
 )
 OUTCOME_JOINS = ("{opinion}, so {outcome}", "{opinion} and {outcome}")
-VERDICTS = (
-    ("thumbs up", "thumbs down"), ("pros", "cons"),
-    ("five stars", "no stars"), ("buy it", "skip it"),
-    ("we kept it", "we returned it"), ("luckily", "sadly"),
-)
 MOODS = (("luckily", "sadly"),)
+TITLES = (
+    "{word}, {word2} and {word3}.",
+    "{a_word} and {word2} {product}.",
+    "{a_word}, {word2} and {word3} {product}.",
+)
