@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import difflib
 import json
+import logging as python_logging
 import os
 import pathlib
 import sys
@@ -139,6 +140,9 @@ def _quiet(debug: bool) -> None:
   # 3, not 2: without a GPU the search for one is logged as an error.
   os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if debug else "3")
   logging.set_verbosity(logging.INFO if debug else logging.WARNING)
+  if not debug:
+    # It warns of graphs traced anew: a recipe has a model for every stage.
+    python_logging.getLogger("tensorflow").setLevel(python_logging.ERROR)
 
 
 @contextlib.contextmanager
