@@ -136,7 +136,7 @@ def _train(
     )
     if manager.latest_checkpoint:
       manager.checkpoint.restore(manager.latest_checkpoint).assert_existing_objects_matched()
-  data = work.dataset(int(optimizer.iterations))
+  data = work.dataset(int(optimizer.iterations.numpy()))
   trainer = step.Trainer(
       strategy, iter(strategy.experimental_distribute_dataset(data)),
       work.objective(model), model.trainable_variables, optimizer,

@@ -57,7 +57,7 @@ class ProgressLog:
   ):
     self._metrics = metrics
     self._global_step = global_step
-    self._step = int(global_step)
+    self._step = int(global_step.numpy())
     self._time = time.perf_counter()
     self.seconds = metrics.seconds_before
     self._bar = tqdm.tqdm(
@@ -67,7 +67,7 @@ class ProgressLog:
 
   def __call__(self, outputs: dict[str, tf.Tensor]) -> None:
     """Logs the means over the updates since the last call."""
-    step, now = int(self._global_step), time.perf_counter()
+    step, now = int(self._global_step.numpy()), time.perf_counter()
     updates, seconds = step - self._step, now - self._time
     self._step, self._time = step, now
     self.seconds += seconds

@@ -83,7 +83,7 @@ class _Evaluator(orbit.AbstractEvaluator):
 
   def evaluate(self, num_steps: tf.Tensor) -> dict[str, float]:
     del num_steps  # The whole dev set, each time.
-    step = int(self._global_step)
+    step = int(self._global_step.numpy())
     self._progress.pause()
     values = self._evaluate(step)
     self._progress.note(step, values)
@@ -131,7 +131,8 @@ def run(
   Raises:
     RunError: A loss was not finite.
   """
-  metrics = log.MetricsFile(run_dir / "metrics.jsonl", int(global_step))
+  step = int(global_step.numpy())
+  metrics = log.MetricsFile(run_dir / "metrics.jsonl", step)
   progress = log.ProgressLog(metrics, global_step, plan.train_steps)
   # Orbit prints a line per loop; the progress bar says the same.
   with (
@@ -141,9 +142,7 @@ def run(
     controller = orbit.Controller(
         global_step=global_step,
         trainer=trainer,
-        evaluator=(
-            _Evaluator(evaluate, global_step, progress) if evaluate else None
-        ),
+        evaluator=evaluate and _Evaluator(evaluate, global_step, progress),
         train_actions=[progress],
         steps_per_loop=plan.steps_per_loop,
         checkpoint_manager=manager,

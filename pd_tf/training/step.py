@@ -67,6 +67,10 @@ class Trainer(orbit.AbstractTrainer):
     self._optimizer = optimizer
     self._clip_norm = clip_norm
     self._seed = seed
+    with strategy.scope():
+      # Moments made inside the compiled loop would be made conditionally, which
+      # more than one replica does not survive.
+      optimizer._create_all_weights(variables)
     self._loop = tf.function(self._run_loop)
 
   def train(self, num_steps: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -79,7 +83,7 @@ class Trainer(orbit.AbstractTrainer):
       RunError: A loss or a gradient was not finite.
     """
     sums, weights, finite = self._loop(self._iterator, num_steps)
-    step = int(self._optimizer.iterations)
+    step = int(self._optimizer.iterations.numpy())
     if not bool(finite):
       values = ", ".join(
           f"{name} {float(sums[name] / tf.maximum(weights[name], 1e-9)):.4g}"
