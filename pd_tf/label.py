@@ -48,7 +48,8 @@ def run(
   if settings.teacher is None:
     raise errors.InputError("teacher: expected a run or a model, got none.")
   teacher = predict.open_teacher(
-      settings.teacher, settings.max_length, settings.precision
+      settings.teacher, settings.max_length, settings.precision,
+      settings.batch_tokens,
   )
   word_piece = _student_word_piece(settings, teacher)
   columns, labels, counts = _texts(settings, teacher)
@@ -133,7 +134,12 @@ def _read(
       )
     for column, more in zip(columns, read.columns, strict=True):
       column += more
-  return columns, np.concatenate(labels) if labels else None
+  if labels:
+    return columns, np.concatenate(labels)
+  if teacher.task.kind == "regression":
+    # Scores are told from their absence by NaN, whatever their sign.
+    return columns, np.full(len(columns[0]), np.nan, np.float32)
+  return columns, None
 
 
 def _kept(

@@ -76,7 +76,13 @@ class Predictor:
 class ModelTeacher(teacher_lib.Teacher):
   """A model in any readable format, run by pd_tf."""
 
-  def __init__(self, path: str, seq_length: int, precision: str = "float32"):
+  def __init__(
+      self,
+      path: str,
+      seq_length: int,
+      precision: str = "float32",
+      batch_tokens: int = 8192,
+  ):
     """Reads the model.
 
     Raises:
@@ -103,7 +109,7 @@ class ModelTeacher(teacher_lib.Teacher):
         compute_dtype=precision,
     )
     self.model.load_canonical_weights(source.weights)
-    self._predictor = Predictor(self.model)
+    self._predictor = Predictor(self.model, batch_tokens)
 
   def logits(self, columns: Sequence[Sequence[str]]) -> np.ndarray:
     """Returns Float32 [N, C] for one column of texts, or two of pairs."""
@@ -113,12 +119,15 @@ class ModelTeacher(teacher_lib.Teacher):
 
 
 def open_teacher(
-    path: str, seq_length: int, precision: str = "float32"
+    path: str,
+    seq_length: int,
+    precision: str = "float32",
+    batch_tokens: int = 8192,
 ) -> teacher_lib.Teacher:
   """Returns what turns texts into logits: a SavedModel or a model of ours."""
   if saved_model.is_one(path):
     return saved_model.SavedModelTeacher(path)
-  return ModelTeacher(path, seq_length, precision)
+  return ModelTeacher(path, seq_length, precision, batch_tokens)
 
 
 def run(
@@ -129,32 +138,53 @@ def run(
   if settings.model is None:
     raise errors.InputError("model: expected a run or a model, got none.")
   model = open_teacher(settings.model, settings.seq_length)
-  count = 0
   with _opened(settings.input, "r") as source:
-    with _opened(settings.output, "w") as target:
-      if settings.output_format == "tsv":
-        print("\t".join(_header(model.task)), file=target)
-      for lines in _chunks(source):
-        columns = _columns(settings.input, lines, model.task.num_texts, count)
-        logits = model.logits(columns)
-        for line, row in zip(lines, logits, strict=True):
-          print(_answer(settings, model.task, line, row), file=target)
-        target.flush()
-        count += len(lines)
+    if settings.output == "-":
+      with _opened("-", "w") as target:
+        return {"texts": _predict(settings, model, source, target)}
+    # A file is there whole or as it was: the input may turn out to be wrong.
+    temporary = settings.output + ".tmp"
+    with _opened(temporary, "w") as target:
+      count = _predict(settings, model, source, target)
+    pathlib.Path(temporary).replace(settings.output)
   return {"texts": count}
 
 
+def _predict(
+    settings: predict_config.PredictConfig,
+    model: teacher_lib.Teacher,
+    source: IO[str],
+    target: IO[str],
+) -> int:
+  """Answers line by line; returns how many there were."""
+  count = 0
+  if settings.output_format == "tsv":
+    print("\t".join(_header(model.task)), file=target)
+  for lines in _chunks(settings.input, source):
+    columns = _columns(settings.input, lines, model.task.num_texts, count)
+    logits = model.logits(columns)
+    for line, row in zip(lines, logits, strict=True):
+      print(_answer(settings, model.task, line, row), file=target)
+    target.flush()
+    count += len(lines)
+  return count
+
+
 def _opened(path: str, mode: str) -> IO[str]:
+  # Only a line feed ends a line: a lone carriage return is text.
+  newline = "\n" if mode == "r" else None
   if path == "-":
     stream = sys.stdin if mode == "r" else sys.stdout
-    return open(stream.fileno(), mode, encoding="utf-8", closefd=False)
+    return open(
+        stream.fileno(), mode, encoding="utf-8", newline=newline, closefd=False
+    )
   try:
-    return open(path, mode, encoding="utf-8")
+    return open(path, mode, encoding="utf-8", newline=newline)
   except OSError as error:
     raise errors.InputError(f"{path}: {error.strerror}.") from None
 
 
-def _chunks(source: IO[str]) -> Iterator[list[str]]:
+def _chunks(path: str, source: IO[str]) -> Iterator[list[str]]:
   lines: list[str] = []
   try:
     for line in source:
@@ -163,7 +193,7 @@ def _chunks(source: IO[str]) -> Iterator[list[str]]:
         yield lines
         lines = []
   except UnicodeDecodeError as error:
-    raise errors.InputError(f"input: must be UTF-8: {error}.") from None
+    raise errors.InputError(f"{path}: must be UTF-8: {error}.") from None
   if lines:
     yield lines
 

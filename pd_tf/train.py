@@ -8,7 +8,8 @@ Writes a run directory: config.yaml, metrics.jsonl, events/ (TensorBoard),
 checkpoints/, last/ and, where there is a dev_file, best/ (both in the released
 format), and result.json, last. A killed run goes on when it is started again.
 
-  pd-tf train --config=configs/finetune/sst2_tiny.yaml --run_dir=runs/sst2
+  pd-tf train --config=configs/finetune/tiny.yaml --run_dir=runs/bt \
+    --set=vocab_file=vocab.txt --set=task.train_file=train.tsv
 """
 
 from collections.abc import Callable
@@ -166,9 +167,15 @@ def _start(settings: train_config.TrainConfig) -> _Start:
   if settings.encoder is not None:
     settings.encoder.require_shape(config, settings.init_from)
     config = settings.encoder
-  vocabulary = vocabulary_lib.Vocabulary(source.vocabulary)
+  entries = source.vocabulary
   if settings.vocab_file is not None:
-    vocabulary = vocabulary_lib.read(settings.vocab_file)
+    entries = vocabulary_lib.read(settings.vocab_file).entries
+    if source.vocabulary and source.vocabulary != entries:
+      raise errors.InputError(
+          f"vocab_file: {settings.vocab_file} is another vocabulary than that "
+          f"of {settings.init_from}."
+      )
+  vocabulary = vocabulary_lib.Vocabulary(entries)
   _require_vocabulary(vocabulary, config, settings.init_from)
   return _Start(
       config, source.weights, vocabulary, source.lower_case, source.task

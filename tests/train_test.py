@@ -141,7 +141,8 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(
     files, soft, segments, tmp_path, monkeypatch, objective
 ):
   settings = _settings(
-      files, f"objective={objective}", "train_steps=20", "checkpoint_steps=5",
+      files, f"objective={objective}", "train_steps=20", "checkpoint_steps=4",
+      "evaluate_steps=6", "steps_per_loop=2",
       f"distillation.transfer_sets=['{soft}']",
       f"pretraining.segments={segments}",
   )
@@ -162,6 +163,13 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(
     return [(line["step"], line.get("loss")) for line in lines]
 
   assert curve(whole) == curve(killed)
+  if objective != "pretrain":
+    # The best model too is the same: it was looked for at the same steps.
+    records = [(path / "best.json").read_text() for path in (whole, killed)]
+    assert records[0] == records[1]
+    assert [step for step, loss in curve(killed) if loss is None] == [
+        6, 12, 18, 20
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -344,3 +352,48 @@ def test_a_start_of_another_shape_is_refused(files, teacher, tmp_path):
   )
   with pytest.raises(errors.InputError, match="^encoder.num_layers: "):
     train.run(settings, tmp_path / "run", HERE)
+
+
+def test_a_regression_teacher_is_distilled(files, tmp_path):
+  lines = (files / "train.tsv").read_text().splitlines()[1:]
+  scored = [line.split("\t")[0] + f"\t{int(line[-1]) - 0.5}" for line in lines]
+  scores = tmp_path / "scores.tsv"
+  scores.write_text("sentence\tlabel\n" + "\n".join(scored) + "\n")
+  task = f"task={{train_file: {scores}, dev_file: {scores}, kind: regression}}"
+  teacher = train.run(
+      _settings(files, "objective=finetune", "train_steps=60", task),
+      tmp_path / "teacher", HERE,
+  )
+  assert teacher["best"]["pearson"] > 0.8
+  label.run(_label_settings(files, tmp_path / "teacher"), tmp_path / "texts")
+  label.run(
+      _label_settings(
+          files, tmp_path / "teacher", inputs=(str(scores),),
+          label_column="label",
+      ),
+      tmp_path / "scored",
+  )
+  student = train.run(
+      _settings(
+          files, "objective=distill", "train_steps=200", task,
+          f"distillation.transfer_sets=['{tmp_path}/texts', "
+          f"'{tmp_path}/scored']",
+          "distillation.hard_label_weight=0.5",
+      ),
+      tmp_path / "student", HERE,
+  )
+  assert student["best"]["pearson"] > 0.8
+
+
+def test_a_wrong_input_leaves_the_output_as_it_was(files, teacher, tmp_path):
+  source, target = tmp_path / "in.txt", tmp_path / "out.tsv"
+  source.write_bytes(b"the good film\n\xff\n")
+  target.write_text("before")
+  settings = predict_config.PredictConfig(
+      model=str(teacher[0]), input=str(source), output=str(target),
+      seq_length=16,
+  )
+  with pytest.raises(errors.InputError, match="must be UTF-8") as raised:
+    predict.run(settings, None)
+  assert str(raised.value).startswith(str(source))
+  assert target.read_text() == "before"

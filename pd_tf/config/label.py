@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Literal
 
+from pd_tf.config import errors
 from pd_tf.config import settings
 
 
@@ -43,3 +44,14 @@ class LabelConfig:
       "float32", "Of the teacher's matrix products."
   )
   seed: int = settings.setting(0, "Of the draw of max_examples and the order.")
+
+  def __post_init__(self):
+    for name in ("max_examples", "batch_tokens", "part_examples"):
+      value = getattr(self, name)
+      if value is not None and value < 1:
+        raise errors.InputError(f"{name} ({value}) must be at least 1.")
+    if len(self.text_columns) not in (1, 2):
+      raise errors.InputError(
+          f"text_columns: expected one name, or two for pairs, got "
+          f"{len(self.text_columns)}."
+      )

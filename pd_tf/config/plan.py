@@ -134,14 +134,17 @@ def _stage(
         f"{{{ahead[0]}}} is a stage that comes later; expected an earlier one."
     )
   kind = kinds[stage.verb]
-  directory = pathlib.Path(str(known[name]))
+  directory = str(known[name])
   if any(field.name == TO for field in dataclasses.fields(kind)):
-    tree[TO] = tree.get(TO) or str(directory)
+    tree[TO] = tree.get(TO) or directory
   filled = {
       key: interpolation.fill(value, known, key) for key, value in tree.items()
   }
   settings: Any = settings_lib.from_mapping(kind, filled)
-  return Stage(name, stage.verb, settings, directory)
+  # What a stage writes is what is moved aside when it is stale.
+  return Stage(
+      name, stage.verb, settings, pathlib.Path(filled.get(TO, directory))
+  )
 
 
 def _found(path: str, roots: tuple[str, ...]) -> str:

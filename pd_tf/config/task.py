@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from pd_tf.config import errors
 from pd_tf.config import pretrained
 from pd_tf.config import settings
 
@@ -30,3 +31,10 @@ class TaskConfig:
   train_examples: int | None = settings.setting(
       None, "Use only this many training examples, drawn with the seed."
   )
+
+  def __post_init__(self):
+    if len(self.text_columns) not in (1, 2):
+      raise errors.InputError(
+          f"text_columns: expected one name, or two for pairs, got "
+          f"{len(self.text_columns)}."
+      )

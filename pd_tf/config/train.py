@@ -1,6 +1,7 @@
 """Settings of `pd-tf train`."""
 
 import dataclasses
+import math
 from typing import Literal
 
 from pd_tf.config import encoder as encoder_config
@@ -71,6 +72,12 @@ class OptimizerConfig:
   beta_2: float = settings.setting(0.999, "Decay of the second moment.")
   epsilon: float = settings.setting(1e-6, "Added to the root of the second.")
 
+  def __post_init__(self):
+    if not 0 <= self.learning_rate < math.inf:
+      raise errors.InputError(
+          f"learning_rate ({self.learning_rate}) must be at least 0 and finite."
+      )
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
@@ -121,8 +128,11 @@ class TrainConfig:
           f"epochs ({self.epochs}) and train_steps ({self.train_steps}) must "
           "not both be set."
       )
-    for name in ("batch_size", "steps_per_loop", "checkpoint_steps"):
-      if getattr(self, name) < 1:
+    for name in (
+        "batch_size", "steps_per_loop", "checkpoint_steps", "evaluate_steps"
+    ):
+      value = getattr(self, name)
+      if value is not None and value < 1:
         raise errors.InputError(
             f"{name} ({getattr(self, name)}) must be at least 1."
         )

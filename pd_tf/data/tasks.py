@@ -87,6 +87,11 @@ def head(
         "regression", (config.label_column,), len(config.text_columns)
     )
   names = config.label_names or _sorted_names(set(labels))
+  if len(names) < 2 or len(set(names)) < len(names):
+    raise errors.InputError(
+        "task.label_names: expected at least two different labels, got "
+        f"{', '.join(names)}."
+    )
   return pretrained.TaskHead(
       "classification", tuple(names), len(config.text_columns)
   )
@@ -169,18 +174,25 @@ def _rows(path: pathlib.Path, wanted: Sequence[str]) -> Iterator[list[str]]:
     return _json_rows(path, wanted)
   if ending == ".tsv":
     # GLUE's files quote nothing: a quotation mark is a character.
-    return _table_rows(
-        path, wanted,
-        csv.reader(
-            text_files.lines(path), delimiter="\t", quoting=csv.QUOTE_NONE
-        ),
-    )
+    lines = (line for line in text_files.lines(path) if line)
+    return _table_rows(path, wanted, (line.split("\t") for line in lines))
   if ending == ".csv":
-    with_ends = (line + "\n" for line in text_files.lines(path))
-    return _table_rows(path, wanted, csv.reader(with_ends))
+    return _table_rows(path, wanted, _csv_rows(path))
   raise errors.InputError(
-      f"{path}: expected a name ending in .tsv, .csv or .jsonl."
+      f"{path}: expected a name ending in .tsv, .csv or .jsonl (or, for texts "
+      "without labels, .txt)."
   )
+
+
+def _csv_rows(path: pathlib.Path) -> Iterator[list[str]]:
+  csv.field_size_limit(2**31 - 1)
+  reader = csv.reader(line + "\n" for line in text_files.lines(path))
+  try:
+    yield from reader
+  except csv.Error as error:
+    raise errors.InputError(
+        f"{path}: line {reader.line_num}: not CSV: {error}."
+    ) from None
 
 
 def _table_rows(
@@ -228,4 +240,19 @@ def _json_rows(
             f"{path}: line {number}: no field {name}; its fields are "
             f"{', '.join(record)}."
         )
-    yield [str(record[name]) for name in wanted]
+    yield [_json_text(path, number, record[name]) for name in wanted]
+
+
+def _json_text(path: pathlib.Path, number: int, value: object) -> str:
+  if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+    raise errors.InputError(
+        f"{path}: line {number}: expected a text or number, got {value!r}."
+    )
+  text = str(value)
+  try:
+    text.encode("utf-8")
+  except UnicodeEncodeError:
+    raise errors.InputError(
+        f"{path}: line {number}: half of a surrogate pair is no text."
+    ) from None
+  return text

@@ -88,7 +88,10 @@ def read(directory: str | pathlib.Path, setting_name: str) -> TransferSet:
         f"{setting_name}: {directory} must be a finished directory of "
         f"`pd-tf label`; it has no {MANIFEST}."
     )
-  manifest = json.loads(path.read_text(encoding="utf-8"))
+  try:
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+  except ValueError as error:
+    raise errors.InputError(f"{path}: not valid JSON: {error}.") from None
   if "num_parts" not in manifest or "label_names" not in manifest:
     raise errors.InputError(
         f"{setting_name}: {path} is not a manifest of `pd-tf label`."

@@ -20,6 +20,7 @@ def squared_error(
   Returns:
     Values and weights, each [...].
   """
+  targets = tf.cast(targets, scores.dtype)
   return term.Term(tf.square(scores[..., 0] - targets), weights)
 
 

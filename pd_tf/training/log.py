@@ -18,12 +18,15 @@ class MetricsFile:
   """
 
   def __init__(self, path: pathlib.Path, step: int):
-    """Opens the file and drops what was logged after `step`."""
+    """Opens the file and drops what was logged after `step`.
+
+    An evaluation at `step` itself is dropped too: it is made again.
+    """
     kept = []
     if path.exists():
       # The last line may be cut: the process may have died while writing.
       for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-        if line.endswith("\n") and json.loads(line)["step"] <= step:
+        if line.endswith("\n") and _is_before(json.loads(line), step):
           kept.append(line)
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_text("".join(kept), encoding="utf-8")
@@ -43,6 +46,12 @@ class MetricsFile:
   def close(self) -> None:
     """Closes the file."""
     self._file.close()
+
+
+def _is_before(line: dict[str, Any], step: int) -> bool:
+  if line["step"] == step:
+    return not any(name.startswith("dev_") for name in line)
+  return line["step"] < step
 
 
 class ProgressLog:

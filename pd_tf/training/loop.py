@@ -151,9 +151,30 @@ def run(
         eval_summary_dir=str(run_dir / "events"),
     )
     if evaluate:
-      controller.train_and_evaluate(
-          plan.train_steps, eval_interval=plan.evaluate_steps
-      )
-    else:
-      controller.train(plan.train_steps)
+      _train_and_evaluate(controller, plan, step)
+    controller.train(plan.train_steps)
   return progress.seconds
+
+
+def _train_and_evaluate(
+    controller: orbit.Controller, plan: Plan, step: int
+) -> None:
+  """Evaluates at multiples of evaluate_steps and at the end.
+
+  Orbit's own counts from where it starts; then a resumed run would look at
+  other steps and might keep another best model than one that was never killed.
+
+  Args:
+    controller: Its evaluator looks at the model as it is.
+    plan: Length and interval.
+    step: Where the run goes on. An evaluation due there is made again: the
+      process may have died in it.
+  """
+  while True:
+    if step and (step % plan.evaluate_steps == 0 or step == plan.train_steps):
+      controller.evaluate(steps=-1)
+    if step == plan.train_steps:
+      return
+    interval = plan.evaluate_steps
+    step = min((step // interval + 1) * interval, plan.train_steps)
+    controller.train(step, checkpoint_at_completion=False)

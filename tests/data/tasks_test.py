@@ -30,6 +30,19 @@ def test_a_byte_order_mark_and_other_columns(tmp_path):
   assert tasks.read(path, ["id"], None).labels == []
 
 
+def test_a_lone_carriage_return_and_a_huge_text_are_text(tmp_path):
+  huge = "x" * 200_000
+  path = _write(tmp_path / "a.tsv", f"sentence\tlabel\na\rb\t1\n{huge}\t0\n")
+  assert tasks.read(path, ["sentence"], "label").columns == (["a\rb", huge],)
+  path = _write(tmp_path / "a.csv", f"sentence,label\n{huge},0\n")
+  assert tasks.read(path, ["sentence"], "label").columns == ([huge],)
+
+
+def test_one_label_is_no_task():
+  with pytest.raises(errors.InputError, match="at least two different labels"):
+    tasks.head(task.TaskConfig(), ["1", "1"])
+
+
 def test_csv_quotes(tmp_path):
   path = _write(tmp_path / "a.csv", 'text,label\n"a, ""b""\nc",x\n')
   assert tasks.read(path, ["text"], "label").columns == (['a, "b"\nc'],)
@@ -57,6 +70,8 @@ def test_plain_texts_skip_blank_lines(tmp_path):
         ("a.jsonl", "{no\n", "line 1: not JSON"),
         ("a.jsonl", "[1]\n", "line 1: expected a JSON object"),
         ("a.jsonl", '{"sentence": "x"}\n', "line 1: no field label"),
+        ("a.jsonl", '{"sentence": "\\ud83d", "label": 1}\n', "surrogate"),
+        ("a.jsonl", '{"sentence": ["x"], "label": 1}\n', "text or number"),
     ],
 )
 def test_errors_name_the_file(tmp_path, name, text, message):
