@@ -12,9 +12,9 @@ RUN=${RUNS:-runs}/quickstart
 
 printf '\nThree sentences, classified by %s:\n' "$RUN/saved_model"
 "$PYTHON" -m pd_tf predict --model="$RUN/saved_model" <<'TEXT'
-The zipper of this jacket is superb .
-I sent the radio back , the display is flimsy .
-The kettle looks neat and the lid is sturdy .
+This kettle has a quite splendid spout.
+After a week, the zipper turned out to be flimsy.
+Although the grip looks neat, I find the battery useless.
 TEXT
 
 cat <<TEXT
