@@ -1,4 +1,4 @@
-"""Every config file of the project loads, and every one that is named exists."""
+"""Every config file of the project loads; every one that is named exists."""
 
 import pathlib
 import re
