@@ -1,4 +1,4 @@
-"""Trains a model: pre-training, fine-tuning or distillation.
+r"""Trains a model: pre-training, fine-tuning or distillation.
 
 Reads: for objective=pretrain the segments of `pd-tf prepare`; for finetune
 labelled examples; for distill the transfer set of `pd-tf label`; and the model

@@ -11,9 +11,11 @@ from pd_tf.objectives import distillation
 from pd_tf.objectives import pretraining
 from pd_tf.objectives import regression
 
-LOGITS = tf.constant([[[2.0, 0.0, -1.0], [0.0, 0.0, 0.0]]])
-TEACHER = tf.constant([[[1.0, 1.0, -2.0], [0.5, -0.5, 0.0]]])
-WEIGHTS = tf.constant([[1.0, 0.0]])
+# Arrays: a tensor made at import would keep tests/conftest.py from making two
+# devices.
+LOGITS = np.float32([[[2.0, 0.0, -1.0], [0.0, 0.0, 0.0]]])
+TEACHER = np.float32([[[1.0, 1.0, -2.0], [0.5, -0.5, 0.0]]])
+WEIGHTS = np.float32([[1.0, 0.0]])
 
 
 class _Model:
@@ -81,36 +83,36 @@ def test_distillation_by_hand():
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
 def test_distillation_is_numpys(temperature):
   term = distillation.distillation(LOGITS, TEACHER, WEIGHTS, temperature)
-  soft = _softmax(TEACHER.numpy() / temperature)
-  log_student = np.log(_softmax(LOGITS.numpy() / temperature))
+  soft = _softmax(TEACHER / temperature)
+  log_student = np.log(_softmax(LOGITS / temperature))
   expected = -(soft * log_student).sum(-1) * temperature**2
   np.testing.assert_allclose(term.values, expected, rtol=1e-5)
 
 
 def test_no_gradient_flows_into_the_teacher():
+  both = [tf.constant(LOGITS), tf.constant(TEACHER)]
   with tf.GradientTape() as tape:
-    tape.watch([LOGITS, TEACHER])
-    loss = tf.reduce_sum(
-        distillation.distillation(LOGITS, TEACHER, WEIGHTS).values
-    )
-  student, teacher = tape.gradient(loss, [LOGITS, TEACHER])
+    tape.watch(both)
+    loss = tf.reduce_sum(distillation.distillation(*both, WEIGHTS).values)
+  student, teacher = tape.gradient(loss, both)
   assert teacher is None
   # d/dz of the soft cross-entropy is P_student - P_teacher.
   np.testing.assert_allclose(
-      student, _softmax(LOGITS.numpy()) - _softmax(TEACHER.numpy()), atol=1e-6
+      student, _softmax(LOGITS) - _softmax(TEACHER), atol=1e-6
   )
 
 
 def test_high_temperature_keeps_the_size_of_gradients():
   def size(temperature):
+    logits = tf.constant(LOGITS)
     with tf.GradientTape() as tape:
-      tape.watch(LOGITS)
+      tape.watch(logits)
       loss = tf.reduce_sum(
           distillation.distillation(
-              LOGITS, TEACHER, WEIGHTS, temperature
+              logits, TEACHER, WEIGHTS, temperature
           ).values
       )
-    return float(tf.norm(tape.gradient(loss, LOGITS)))
+    return float(tf.norm(tape.gradient(loss, logits)))
 
   assert 0.3 < size(10.0) / size(1.0) < 3
 
@@ -138,7 +140,7 @@ def test_outputs_of_fine_tuning():
   )
   values, weights = outputs.losses["task"]
   assert float(tf.reduce_sum(values * weights)) == pytest.approx(
-      -math.log(_softmax(LOGITS.numpy())[0, 0, 0]), rel=1e-5
+      -math.log(_softmax(LOGITS)[0, 0, 0]), rel=1e-5
   )
   assert float(outputs.counts["tokens"]) == 3
   assert float(outputs.counts["examples"]) == 2
@@ -158,7 +160,7 @@ def test_outputs_of_distillation_mix_soft_and_hard(weight):
   )
   assert ("task" in outputs.losses) == (weight > 0)
   hard = (outputs.losses if weight else outputs.watched)["task"].values
-  expected = -math.log(_softmax(LOGITS.numpy())[0, 0, 2])
+  expected = -math.log(_softmax(LOGITS)[0, 0, 2])
   assert float(hard[0, 0]) == pytest.approx(expected * (weight or 1), rel=1e-5)
 
 
