@@ -13,9 +13,9 @@ from pd_tf.objectives import regression
 
 # Arrays: a tensor made at import would keep tests/conftest.py from making two
 # devices.
-LOGITS = np.float32([[[2.0, 0.0, -1.0], [0.0, 0.0, 0.0]]])
-TEACHER = np.float32([[[1.0, 1.0, -2.0], [0.5, -0.5, 0.0]]])
-WEIGHTS = np.float32([[1.0, 0.0]])
+LOGITS = np.array([[[2.0, 0.0, -1.0], [0.0, 0.0, 0.0]]], np.float32)
+TEACHER = np.array([[[1.0, 1.0, -2.0], [0.5, -0.5, 0.0]]], np.float32)
+WEIGHTS = np.array([[1.0, 0.0]], np.float32)
 
 
 class _Model:
