@@ -304,7 +304,8 @@ np.testing.assert_allclose(again(given), model(given), rtol=1e-6)
 model.save(sys.argv[2], save_format="tf", include_optimizer=False)
 saved = tf.saved_model.load(sys.argv[2])
 tensors = {name: tf.constant(array) for name, array in given.items()}
-np.testing.assert_allclose(saved(tensors), model(given), rtol=1e-5, atol=1e-6)
+# Logits are sums of terms near 1: those near 0 are as exact as those near 2.
+np.testing.assert_allclose(saved(tensors), model(given), rtol=1e-5, atol=1e-5)
 print("trained")
 """
 
