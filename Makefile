@@ -17,6 +17,15 @@ KEY := $(shell { cat requirements.lock pyproject.toml; pwd; } | cksum | tr ' ' -
 INSTALLED := $(VENV)/.installed-$(KEY)
 PINS := $(VENV)/pins.txt
 
+# TensorFlow 2.15 and tensorflow-hub 0.15, which exclude what pd_tf needs.
+TF1_VENV := $(VENV)-tf1
+TF1_REQUIREMENTS := tests/serving/tf1_requirements.txt
+TF1_INSTALLED := $(TF1_VENV)/.installed-$(shell \
+	cksum < $(TF1_REQUIREMENTS) | tr ' ' -)
+TF1_SUPPORTED = import sys; sys.exit(not (3, 9) <= sys.version_info[:2] < (3, 12))
+TF1_PYTHON ?= $(shell for python in python3.11 python3.10 python3.9; do if \
+	$$python -c '$(TF1_SUPPORTED)' 2>/dev/null; then echo $$python; break; fi; done)
+
 .DEFAULT_GOAL := help
 .PHONY: help install quickstart test test-all lint types bazel peers lock clean
 
@@ -45,7 +54,7 @@ bazel: $(INSTALLED) ## Builds and tests everything with Bazel.
 	PD_TF_PYTHON=$(abspath $(PY)) bazel build //...
 	PD_TF_PYTHON=$(abspath $(PY)) bazel test //...
 
-peers: $(INSTALLED) ## Adds what parity tests compare with (torch and others).
+peers: $(INSTALLED) $(TF1_INSTALLED) ## Adds what parity tests compare with.
 	$(PY) -m pip install --quiet --constraint $(PINS) \
 	  $$($(call EXTRA,peers) | grep -v ^gt-)
 	@# Only its files are used, not the packages that it would bring.
@@ -58,7 +67,8 @@ lock: $(INSTALLED) ## Writes requirements.lock anew, from pyproject.toml.
 	  --no-emit-index-url --extra test pyproject.toml -o requirements.lock
 
 clean: ## Removes .venv and caches; keeps runs/.
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(TF1_VENV) build dist *.egg-info
+	rm -rf .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # The requirements of one extra of pyproject.toml, one a line.
@@ -85,4 +95,14 @@ $(INSTALLED):
 	@PIP_CONSTRAINT='$(abspath $(PINS))' PIP_BUILD_CONSTRAINT='$(abspath $(PINS))' \
 	  $(PY) -m pip install --quiet --use-pep517 --require-hashes -r requirements.lock
 	@$(PY) -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(TF1_INSTALLED):
+	@if [ -z '$(TF1_PYTHON)' ]; then \
+	  echo 'TF1_PYTHON: expected Python 3.9, 3.10 or 3.11 for TensorFlow 2.15,' \
+	    'found none on PATH; make TF1_PYTHON=/path/to/python3.11 names one.' >&2; \
+	  exit 1; fi
+	@echo 'Installing $(TF1_REQUIREMENTS) in $(TF1_VENV): a minute, 1.3 GB.'
+	@$(TF1_PYTHON) -m venv --clear $(TF1_VENV)
+	@$(TF1_VENV)/bin/python -m pip install --quiet -r $(TF1_REQUIREMENTS)
 	@touch $@

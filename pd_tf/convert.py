@@ -1,14 +1,22 @@
 """Converts a model from one format to another.
 
 Reads --from, whose format is told by looking at it:
-  a run of `pd-tf train`          its best model, or its last
-  a release directory or .zip     bert_config.json, vocab.txt, bert_model.ckpt
-  a Hugging Face directory        config.json, model.safetensors, vocab.txt
+  a run of `pd-tf train`         its best model, or its last
+  a release directory or .zip    bert_config.json, vocab.txt, bert_model.ckpt
+  a TF2 TF-Hub encoder           saved_model.pb, variables, assets
+  a TF1 TF-Hub module            tfhub_module.pb beside them
+  a Hugging Face directory       config.json, model.safetensors, vocab.txt
+  a Keras Hub preset             config.json, model.weights.h5, assets
+  a Model Garden checkpoint      object graph, with bert_config.json
 
 Writes --to, with a model card, README.md, in the format that --format names:
-  release   directory, or .zip if the name ends so, as google-research/bert
-            has it; task.json beside it where the model is fine-tuned
-  tfhub     the TF2 SavedModel of the encoder alone
+  release       directory, or .zip if the name ends so, as google-research/bert
+                has it; task.json beside it where the model is fine-tuned
+  tfhub         TF2 SavedModel of the encoder, with its masked LM
+  tf1_hub       TF1 module of the encoder, with its masked LM
+  hugging_face  safetensors, for transformers
+  keras_hub     preset, for keras_hub
+  model_garden  TF2 checkpoint, for tf-models-official
 What is at --to already is left alone, unless --overwrite. What both formats
 have is carried over bit for bit; the log lists what is not.
 
@@ -19,13 +27,11 @@ import dataclasses
 import pathlib
 from typing import Any
 
-from absl import logging
-
-from pd_tf import export
+from pd_tf import writing
 from pd_tf.config import convert as convert_config
 from pd_tf.config import errors
 from pd_tf.config import pretrained
-from pd_tf.formats import canonical
+from pd_tf.config import provenance
 from pd_tf.formats import detect
 from pd_tf.formats import vocabulary_file
 
@@ -52,16 +58,18 @@ def run(
   source = _required(settings.source, "from", "the model to read")
   to = pathlib.Path(_required(settings.to, "to", "where to write"))
   kind = detect.detect(source)
+  # Before a large model is read for nothing.
+  writing.require_free(to, settings.overwrite)
   model = with_vocabulary(detect.read(source), settings.vocab_file)
-  dropped = _dropped(model, settings.format)
-  if dropped:
-    logging.warning("%s: has no place for %s.", settings.format, dropped)
-  # Nothing is cut to a length in these two formats.
-  written = export.write_model(
-      model, to, settings.format, model.encoder.max_positions,
-      settings.overwrite, source,
+  request = writing.Request(
+      settings.format, masked_lm=settings.masked_lm,
+      overwrite=settings.overwrite, source=source,
+      command=f"pd-tf convert --from={source} --format={settings.format} "
+      f"--to={settings.to}",
+      training=provenance.of(source),
   )  # fmt: skip
-  return {"from": source, "from_format": kind, **written, "dropped": dropped}
+  written = writing.write_model(model, to, request)
+  return {"from": source, "from_format": kind, **written}
 
 
 def with_vocabulary(
@@ -100,17 +108,6 @@ def with_vocabulary(
           model.lower_case and vocabulary_file.looks_lower_case(entries)
       ),
   )
-
-
-def _dropped(
-    model: pretrained.Pretrained, to_format: convert_config.Format
-) -> list[str]:
-  """Returns the names of the tensors that a format cannot hold."""
-  if to_format == "release":
-    return []
-  parts = canonical.groups(model.encoder)
-  kept = parts[canonical.ENCODER].keys() | parts[canonical.POOLER].keys()
-  return sorted(model.weights.keys() - kept)
 
 
 def _required(value: str | None, flag: str, meaning: str) -> str:

@@ -112,14 +112,15 @@ def test_hugging_face_to_release(tmp_path):
   assert read.vocabulary == _ENTRIES
 
 
-def test_release_to_tfhub_names_what_is_dropped(tmp_path):
+def test_release_to_tfhub_names_what_is_dropped(tmp_path, caplog):
   release.write(tmp_path / "m", _model(num_outputs=2))
   result = _convert(tmp_path / "m", tmp_path / "hub", format="tfhub")
   assert result["dropped"] == sorted(
       name
       for name in _model(num_outputs=2).weights
-      if not name.startswith("bert/")
+      if name.startswith(("output_", "cls/seq_relationship"))
   )
+  assert "tfhub: has no place for next sentence head, task head." in caplog.text
   ids = tf.constant([[2, 7, 3, 0]])
   outputs = tf.saved_model.load(str(tmp_path / "hub"))({
       "input_word_ids": ids,
@@ -191,7 +192,7 @@ def test_model_can_replace_itself(tmp_path):
         ({"source": "m"}, "^to: expected where to write"),
         ({"source": "no/such", "to": "m"}, "^no/such: no such model; expected"),
         (
-            {"source": "m", "to": "m", "vocab_file": "no/such"},
+            {"source": "m", "to": "new", "vocab_file": "no/such"},
             "^vocab_file: no/such does not exist",
         ),
     ],

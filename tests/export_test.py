@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from pd_tf import export
+from pd_tf import writing
 from pd_tf.config import encoder
 from pd_tf.config import errors
 from pd_tf.config import export as export_config
@@ -63,13 +64,14 @@ RELEASE = [
 ]
 
 
-def assert_result(result, to, format, num_parameters):
+def assert_result(result, to, format, num_parameters, dropped=()):
   paths = [to / name for name in files(to)] if to.is_dir() else [to]
   assert result == {
       "path": str(to),
       "format": format,
       "bytes": sum(path.stat().st_size for path in paths),
       "num_parameters": num_parameters,
+      "dropped": list(dropped),
   }
 
 
@@ -112,8 +114,11 @@ def test_serving_agrees_with_the_tfhub_encoder_and_the_head(source, tmp_path):
 def test_tfhub(source, tmp_path):
   to = tmp_path / "tfhub"
   result = export.run(settings(source, to, format="tfhub"), None)
-  assert_result(result, to, "tfhub", encoder_parameters())
-  assert files(to) == SAVED_MODEL
+  assert_result(
+      result, to, "tfhub", encoder_parameters(),
+      ["output_bias", "output_weights"],
+  )
+  assert files(to) == sorted([*SAVED_MODEL, "assets.extra/bert_config.json"])
   # The encoder alone: the head and its labels stay behind.
   assert "negative" not in (to / "README.md").read_text()
 
@@ -122,7 +127,7 @@ def test_tfhub(source, tmp_path):
 def test_preprocess(source, tmp_path):
   to = tmp_path / "preprocess"
   result = export.run(settings(source, to, format="preprocess"), None)
-  assert_result(result, to, "preprocess", 0)
+  assert_result(result, to, "preprocess", 0, sorted(tiny().weights))
   inputs = tf.saved_model.load(str(to))(tf.constant(["a b"]))
   assert inputs["input_word_ids"].numpy().tolist() == [
       [2, 5, 6, 3, 0, 0, 0, 0]
@@ -164,7 +169,7 @@ def test_overwrite_replaces_a_model_of_any_form(source, tmp_path):
   export.run(settings(source, to, format="tfhub"), None)
   export.run(settings(source, to, overwrite=True), None)
   assert files(to) == RELEASE
-  export.run(settings(source, to, overwrite=True, format="tfhub"), None)
+  export.run(settings(source, to, overwrite=True, format="serving"), None)
   assert files(to) == SAVED_MODEL
 
 
@@ -180,7 +185,7 @@ def test_a_failed_export_leaves_nothing(source, tmp_path, monkeypatch):
   def fail(card):
     raise KeyError(card.format)
 
-  monkeypatch.setattr(export.model_card, "text", fail)
+  monkeypatch.setattr(writing.model_card, "text", fail)
   with pytest.raises(KeyError):
     export.run(settings(source, tmp_path / "to", format="tfhub"), None)
   assert [path.name for path in tmp_path.iterdir()] == ["source"]
@@ -221,10 +226,12 @@ def without(name):
         (lambda: without("pooler"), "tfhub",
          "model: expected the weight bert/pooler/dense/kernel"),
         (lambda: without("output_bias"), "serving",
-         "model: expected the weight output_bias"),
+         r"model: expected tensor output_bias \[2\] of the task head"),
     ],
 )
 def test_models_that_cannot_take_the_form(tmp_path, make, format, message):
   with pytest.raises(errors.InputError, match=f"^{message}"):
-    export.write_model(make(), tmp_path / "to", format, 8, False)
+    writing.write_model(
+        make(), tmp_path / "to", writing.Request(format, seq_length=8)
+    )
   assert list(tmp_path.iterdir()) == []

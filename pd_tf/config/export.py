@@ -3,9 +3,13 @@
 import dataclasses
 from typing import Literal
 
+from pd_tf.config import errors
 from pd_tf.config import settings
 
-Format = Literal["serving", "tfhub", "preprocess", "release"]
+Format = Literal[
+    "serving", "preprocess", "release", "tfhub", "tf1_hub", "hugging_face",
+    "keras_hub", "model_garden",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,15 +17,35 @@ class ExportConfig:
   """Which model goes out in which form."""
 
   model: str | None = settings.setting(
-      None, "A run, or a model in any readable format."
+      None,
+      "A run, or a model in any readable format; with all_miniatures a "
+      "directory of them.",
   )
   to: str | None = settings.setting(None, "Directory or .zip to write.")
   format: Format = settings.setting(
       "serving",
-      "serving: raw strings to probabilities; tfhub: the TF2 encoder; "
-      "preprocess: strings to its inputs; release: google-research/bert.",
+      "serving: raw strings to probabilities; preprocess: strings to the "
+      "encoder's inputs; release: google-research/bert; tfhub: TF2 encoder; "
+      "tf1_hub: TF1 module; hugging_face; keras_hub; model_garden: TF2 "
+      "checkpoint.",
   )
   seq_length: int = settings.setting(
       128, "Tokens of an example at the most (serving, preprocess default)."
   )
+  masked_lm: bool = settings.setting(
+      True, "tfhub: with the sub-object `mlm`, where the model has the head."
+  )
+  all_miniatures: bool = settings.setting(
+      False, "Write the 24 released sizes, each from its model in `model`."
+  )
+  formats: tuple[Format, ...] = settings.setting(
+      ("release", "tfhub"), "Forms that all_miniatures writes."
+  )
+  missing_ok: bool = settings.setting(
+      False, "all_miniatures: write the sizes that are there."
+  )
   overwrite: bool = settings.setting(False, "Replace what is at `to`.")
+
+  def __post_init__(self):
+    if self.all_miniatures and not self.formats:
+      raise errors.InputError("formats: expected at least one, got none.")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 import pathlib
+import sys
 from typing import Any
 from typing import Literal
 
@@ -9,6 +10,10 @@ from pd_tf.config import encoder
 from pd_tf.config import errors
 
 Activation = Literal["gelu", "gelu_erf"]
+
+# Far more than any BERT has. Each layer is 16 names before a file's tensors are
+# compared with them: a billion would take all memory.
+MAX_LAYERS = 1000
 
 
 def from_json(
@@ -38,7 +43,7 @@ def from_json(
   inner = _integer(values, "intermediate_size", path)
   try:
     return encoder.EncoderConfig(
-        num_layers=_integer(values, "num_hidden_layers", path),
+        num_layers=_num_layers(values, path),
         hidden_size=hidden,
         head_size=hidden // heads,
         intermediate_size=None if inner == 4 * hidden else inner,
@@ -94,12 +99,26 @@ def _integer(values: Mapping[str, Any], key: str, path: pathlib.Path) -> int:
   return value
 
 
+def _num_layers(values: Mapping[str, Any], path: pathlib.Path) -> int:
+  layers = _integer(values, "num_hidden_layers", path)
+  if layers > MAX_LAYERS:
+    raise errors.InputError(
+        f"{path}: num_hidden_layers must be at most {MAX_LAYERS}, was {layers}."
+    )
+  return layers
+
+
 def _number(
     values: Mapping[str, Any], key: str, default: float, path: pathlib.Path
 ) -> float:
   value = values.get(key, default)
   if not isinstance(value, (int, float)) or isinstance(value, bool):
     raise errors.InputError(f"{path}: {key} must be a number, was {value!r}.")
+  # JSON as Python reads it has NaN, infinity and integers of any length.
+  if not 0 <= value <= sys.float_info.max:
+    raise errors.InputError(
+        f"{path}: {key} must be a finite number of at least 0, was {value!r}."
+    )
   return float(value)
 
 

@@ -6,6 +6,7 @@ No object graph: the index maps names to tensors and nothing else.
 from collections.abc import Iterable
 from collections.abc import Mapping
 import pathlib
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -54,6 +55,17 @@ class Checkpoint:
     """
     return {name: self._tensor(name) for name in names}
 
+  def read_as_is(self, name: str) -> Any:
+    """Returns a tensor of any type: an array, or bytes if it is one string.
+
+    Raises:
+      InputError: The data is missing, cut off or damaged.
+    """
+    try:
+      return self._reader.get_tensor(self._stored_names[name])
+    except _DAMAGES as error:
+      raise errors.InputError(_unreadable(self.prefix, error)) from None
+
   def _tensor(self, name: str) -> np.ndarray:
     stored_name = self._stored_names[name]
     if self._types[stored_name] not in _FLOATS:
@@ -61,11 +73,7 @@ class Checkpoint:
           f"{self.prefix}: {name} must be float32, is "
           f"{self._types[stored_name].name}."
       )
-    try:
-      tensor = self._reader.get_tensor(stored_name)
-    except _DAMAGES as error:
-      raise errors.InputError(_unreadable(self.prefix, error)) from None
-    return np.asarray(tensor, np.float32)
+    return np.asarray(self.read_as_is(name), np.float32)
 
 
 def write(prefix: pathlib.Path, weights: Mapping[str, np.ndarray]) -> None:

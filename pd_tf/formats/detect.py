@@ -1,25 +1,40 @@
 """Which format a model has, told by looking at what is there."""
 
 import pathlib
-from typing import Literal
+import types
 import zipfile
 
 from pd_tf.config import errors
 from pd_tf.config import pretrained
 from pd_tf.config import run_dir
 from pd_tf.formats import hugging_face
+from pd_tf.formats import keras_hub
+from pd_tf.formats import model_garden
 from pd_tf.formats import release
 from pd_tf.formats import replacement
-
-Format = Literal["run", "release", "hugging_face"]
+from pd_tf.formats import tf1_hub
+from pd_tf.formats import tf_hub
 
 # A run keeps the best model by the dev metric, and the last.
 RUN_MODELS = ("best", "last")
 
+# In this order: a module of TF1 has the files of a SavedModel too, a preset
+# the config.json of Hugging Face, a checkpoint of Model Garden the
+# bert_config.json of the release.
+_FORMATS: dict[str, types.ModuleType] = {
+    "tf1_hub": tf1_hub,
+    "tfhub": tf_hub,
+    "keras_hub": keras_hub,
+    "hugging_face": hugging_face,
+    "model_garden": model_garden,
+    "release": release,
+}
+
 _LOOKED_FOR = (
     f"a run ({run_dir.CONFIG_FILE} with {' or '.join(RUN_MODELS)}), a release "
-    f"directory or .zip ({release.CONFIG_NAME}), or a Hugging Face directory "
-    f"({hugging_face.CONFIG_NAME})"
+    f"directory or .zip ({release.CONFIG_NAME}), a TF-Hub model "
+    "(saved_model.pb), a Hugging Face directory or a Keras Hub preset "
+    "(config.json), or a Model Garden checkpoint"
 )
 
 
@@ -27,7 +42,7 @@ def read(path: str | pathlib.Path) -> pretrained.Pretrained:
   """Returns a model, whichever of the known formats it has.
 
   Args:
-    path: The run, directory or zip.
+    path: The run, directory, zip or prefix of a checkpoint.
 
   Raises:
     InputError: There is no such path, it has no known format, or what it has
@@ -37,28 +52,28 @@ def read(path: str | pathlib.Path) -> pretrained.Pretrained:
   kind = detect(path)
   if kind == "run":
     return release.read(_run_model(path))
-  if kind == "release":
-    return release.read(path)
-  return hugging_face.read(path)
+  return _FORMATS[kind].read(path)
 
 
-def detect(path: str | pathlib.Path) -> Format:
+def detect(path: str | pathlib.Path) -> str:
   """Returns the format of what is at a path, without reading the weights.
+
+  Returns:
+    run, or a format as `pd-tf convert --format` names it.
 
   Raises:
     InputError: There is no such path, or it has no known format.
   """
   path = pathlib.Path(path)
-  if not path.exists():
-    raise errors.InputError(f"{path}: no such model; expected {_LOOKED_FOR}.")
   if path.is_file() and (path.suffix == ".zip" or zipfile.is_zipfile(path)):
     return "release"
   if (path / run_dir.CONFIG_FILE).is_file():
     return "run"
-  if (path / release.CONFIG_NAME).is_file():
-    return "release"
-  if (path / hugging_face.CONFIG_NAME).is_file():
-    return "hugging_face"
+  for kind, form in _FORMATS.items():
+    if form.found_in(path):
+      return kind
+  if not path.exists():
+    raise errors.InputError(f"{path}: no such model; expected {_LOOKED_FOR}.")
   raise errors.InputError(f"{path}: expected {_LOOKED_FOR}; found none.")
 
 

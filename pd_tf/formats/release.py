@@ -5,6 +5,7 @@ A directory, or a zip of its files: `bert_config.json`, `vocab.txt`,
 model has `task.json` beside them, which is pd_tf's own.
 """
 
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
 import json
@@ -44,6 +45,19 @@ _CASE_KEY = "do_lower_case"
 _SLOTS = ("adam_m", "adam_v")
 
 
+def found_in(path: pathlib.Path) -> bool:
+  """Returns whether a directory, or a checkpoint's, is of this form."""
+  directory = path if path.is_dir() else path.parent
+  return (directory / CONFIG_NAME).is_file() and (
+      path.is_dir() or _index(path).is_file()
+  )
+
+
+def carried(parts: Collection[str]) -> list[str]:
+  """Returns which of a model's parts the format keeps: all."""
+  return list(parts)
+
+
 def read(path: str | pathlib.Path) -> pretrained.Pretrained:
   """Returns the model in a release directory or zip.
 
@@ -51,7 +65,8 @@ def read(path: str | pathlib.Path) -> pretrained.Pretrained:
   the log lists them.
 
   Args:
-    path: The directory or zip.
+    path: The directory or zip, or one of several checkpoints in a directory,
+      by the path of its files without `.index`.
 
   Raises:
     InputError: A file is missing or damaged, a tensor of the encoder is
@@ -59,9 +74,16 @@ def read(path: str | pathlib.Path) -> pretrained.Pretrained:
   """
   path = pathlib.Path(path)
   if path.is_dir():
-    return _read_files(path, path)
+    return _read_files(path, _checkpoint_prefix(path), path)
+  if _index(path).is_file():
+    return _read_files(path.parent, path, path)
   with archive.unpacked(path, CONFIG_NAME) as directory:
-    return _read_files(directory, path)
+    try:
+      return _read_files(directory, _checkpoint_prefix(directory), path)
+    except errors.InputError as error:
+      # Whoever gave a zip knows nothing of where it was unpacked.
+      message = str(error).replace(str(directory), str(path))
+      raise errors.InputError(message) from None
 
 
 def write(
@@ -94,18 +116,7 @@ def write(
 
 
 def _read_files(
-    directory: pathlib.Path, source: pathlib.Path
-) -> pretrained.Pretrained:
-  try:
-    return _read_directory(directory, source)
-  except errors.InputError as error:
-    # Whoever gave a zip knows nothing of where it was unpacked.
-    message = str(error).replace(str(directory), str(source))
-    raise errors.InputError(message) from None
-
-
-def _read_directory(
-    directory: pathlib.Path, source: pathlib.Path
+    directory: pathlib.Path, prefix: pathlib.Path, source: pathlib.Path
 ) -> pretrained.Pretrained:
   values = json_file.read(directory / CONFIG_NAME)
   config = bert_config.from_json(
@@ -114,7 +125,7 @@ def _read_directory(
   vocabulary = vocabulary_file.read(
       directory / vocabulary_file.NAME, config.vocab_size
   )
-  weights = _read_weights(_checkpoint_prefix(directory), config, source)
+  weights = _read_weights(prefix, config, source)
   return pretrained.Pretrained(
       encoder=config,
       weights=weights,
@@ -127,7 +138,7 @@ def _read_directory(
 def _checkpoint_prefix(directory: pathlib.Path) -> pathlib.Path:
   usual = directory / CHECKPOINT_NAME
   found = sorted(directory.glob("*.index"))
-  if usual.with_name(CHECKPOINT_NAME + ".index") in found:
+  if _index(usual) in found:
     return usual
   if len(found) != 1:
     raise errors.InputError(
@@ -135,6 +146,10 @@ def _checkpoint_prefix(directory: pathlib.Path) -> pathlib.Path:
         f"checkpoint of another name, found {len(found)} .index files."
     )
   return found[0].with_suffix("")
+
+
+def _index(prefix: pathlib.Path) -> pathlib.Path:
+  return prefix.with_name(prefix.name + ".index")
 
 
 def _read_weights(

@@ -1,28 +1,37 @@
 """Tensors of a Hugging Face directory: one safetensors file or several."""
 
 from collections.abc import Iterable
+from collections.abc import Mapping
 import pathlib
 import re
+import shlex
 
 import numpy as np
 import safetensors
+import safetensors.numpy
 
 from pd_tf.config import errors
 from pd_tf.formats import json_file
 
 NAME = "model.safetensors"
 INDEX_NAME = "model.safetensors.index.json"
-PICKLE_NAME = "pytorch_model.bin"
+# With the second pattern for those in shards.
+_PICKLES = "pytorch_model*.bin"
 
 _SHARD = re.compile(r"[^/\\]+\.safetensors")
 
 _FLOATS = ("F32", "F16", "BF16")
 
-# weights_only: what torch unpickles is then data, not code.
+# transformers loads no file that does not say whose layout of kernels it has.
+_METADATA = {"format": "pt"}
+
+# weights_only: what torch unpickles is then data, not code. Tied tensors share
+# memory, which safetensors refuses.
 _CONVERSION = (
-    'python -c "import torch, safetensors.torch as s; '
-    "d = torch.load('{old}', weights_only=True); "
-    "s.save_file({{k: d[k].clone().contiguous() for k in d}}, '{new}')\""
+    'python -c "import sys, torch, safetensors.torch; '
+    "t = {k: v.clone().contiguous() for p in sys.argv[2:] "
+    "for k, v in torch.load(p, weights_only=True).items()}; "
+    "safetensors.torch.save_file(t, sys.argv[1], {'format': 'pt'})\""
 )
 
 
@@ -63,6 +72,10 @@ class Tensors:
     try:
       with safetensors.safe_open(path, "numpy") as file:
         for name in file.keys():
+          if name in self._paths:
+            raise errors.InputError(
+                f"{path}: {name} is in {self._paths[name].name} too."
+            )
           tensor = file.get_slice(name)
           self._paths[name] = path
           self._types[name] = tensor.get_dtype()
@@ -75,19 +88,34 @@ class Tensors:
       raise errors.InputError(_unreadable(path, error)) from None
 
 
+def write(path: pathlib.Path, tensors: Mapping[str, np.ndarray]) -> None:
+  """Writes a safetensors file.
+
+  Args:
+    path: In a directory that exists.
+    tensors: Contiguous arrays by name.
+
+  Raises:
+    InputError: The file cannot be written.
+  """
+  # The library's file is for its owner alone, whatever the umask.
+  path.touch()
+  mode = path.stat().st_mode
+  try:
+    safetensors.numpy.save_file(dict(tensors), path, _METADATA)
+  except safetensors.SafetensorError as error:
+    raise errors.InputError(f"{path}: cannot be written: {error}.") from None
+  path.chmod(mode)
+
+
 def _files(directory: pathlib.Path) -> Iterable[pathlib.Path]:
   if (directory / NAME).exists():
     return [directory / NAME]
   if (directory / INDEX_NAME).exists():
     return _shards(directory / INDEX_NAME)
-  if (directory / PICKLE_NAME).exists():
-    command = _CONVERSION.format(
-        old=directory / PICKLE_NAME, new=directory / NAME
-    )
-    raise errors.InputError(
-        f"{directory / PICKLE_NAME}: a pickle can run code and is not read; "
-        f"expected {NAME}. Where torch is installed, convert it: {command}"
-    )
+  pickles = sorted(directory.glob(_PICKLES))
+  if pickles:
+    raise errors.InputError(_pickled(pickles, directory / NAME))
   raise errors.InputError(
       f"{directory}: expected {NAME} or {INDEX_NAME}, found neither."
   )
@@ -105,6 +133,14 @@ def _shards(index: pathlib.Path) -> list[pathlib.Path]:
           f"{index}: expected names of files beside it, got {name!r}."
       )
   return [index.with_name(name) for name in sorted(set(weight_map.values()))]
+
+
+def _pickled(pickles: list[pathlib.Path], new: pathlib.Path) -> str:
+  command = shlex.join(map(str, [new, *pickles]))
+  return (
+      f"{pickles[0]}: a pickle can run code and is not read; expected {NAME}. "
+      f"Where torch is installed, convert it: {_CONVERSION} {command}"
+  )
 
 
 def _unreadable(path: pathlib.Path, error: Exception) -> str:

@@ -20,11 +20,3 @@ def configs() -> list[encoder.EncoderConfig]:
       for layers in NUM_LAYERS
       for size in HIDDEN_SIZES
   ]
-
-
-def release_name(config: encoder.EncoderConfig) -> str:
-  """Returns `uncased_L-{L}_H-{H}_A-{A}`."""
-  return (
-      f"uncased_L-{config.num_layers}_H-{config.hidden_size}"
-      f"_A-{config.num_heads}"
-  )

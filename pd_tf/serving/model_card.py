@@ -4,7 +4,9 @@ import dataclasses
 
 import pd_tf
 from pd_tf.config import encoder
+from pd_tf.config import model_names
 from pd_tf.config import pretrained
+from pd_tf.config import provenance
 
 NAME = "README.md"
 
@@ -14,14 +16,17 @@ class Card:
   """What a model card says.
 
   Attributes:
-    format: Form of the model: serving, tfhub, preprocess or release.
+    format: Form of the model, as `pd-tf export --format` names it.
     directory: Name of what was written, for the example.
     source: What it was made from, as the user named it; may be empty.
     encoder: Shape of the encoder.
     num_parameters: Numbers written; 0 for a model without weights.
+    num_bytes: Size of the files, without the card.
     lower_case: Whether texts are lower-cased.
     seq_length: Tokens of an example at the most, or None where any may come.
     task: What the model predicts; None without a head.
+    command: What makes it; may be empty.
+    training: What is known of its training, Markdown; may be empty.
   """
 
   format: str
@@ -29,15 +34,18 @@ class Card:
   source: str
   encoder: encoder.EncoderConfig
   num_parameters: int
+  num_bytes: int
   lower_case: bool
   seq_length: int | None
   task: pretrained.TaskHead | None
+  command: str = ""
+  training: str = ""
 
 
 def text(card: Card) -> str:
   """Returns the card in Markdown."""
   rows = "\n".join(f"| {name} | {value} |" for name, value in _rows(card))
-  return f"""# {_name(card)}
+  return f"""# {model_names.release(card.encoder, card.lower_case)}
 
 {_SUMMARIES[card.format]}
 
@@ -53,7 +61,7 @@ It was written by pd_tf, the procedure of "Well-Read Students Learn Better"
 ```python
 {_example(card)}
 ```
-
+{_section(provenance.HEADING, card.training)}{_making(card)}
 ## Licence
 
 Apache-2.0.
@@ -66,11 +74,23 @@ Apache-2.0.
 """
 
 
+def _section(heading: str, body: str) -> str:
+  return f"\n{heading}\n\n{body}\n" if body else ""
+
+
+def _making(card: Card) -> str:
+  return _section("## Made with", card.command and f"    {card.command}")
+
+
 _SUMMARIES = {
     "serving": "A fine-tuned BERT as a SavedModel that takes raw texts.",
-    "tfhub": "A BERT encoder as a TF2 SavedModel, as TF-Hub has them.",
     "preprocess": "Raw texts to the inputs of a BERT encoder, a SavedModel.",
     "release": "A BERT in the form of google-research/bert's checkpoints.",
+    "tfhub": "A BERT encoder as a TF2 SavedModel, as TF-Hub has them.",
+    "tf1_hub": "A BERT encoder as a TF1 module of TF-Hub.",
+    "hugging_face": "A BERT as Hugging Face's transformers load it.",
+    "keras_hub": "A BERT as a preset of Keras Hub.",
+    "model_garden": "A BERT as a TF2 checkpoint of tf-models-official.",
 }
 
 _CITATION = """@article{turc2019,
@@ -81,15 +101,6 @@ Toutanova, Kristina},
   journal={arXiv preprint arXiv:1908.08962v2},
   year={2019}
 }"""
-
-
-def _name(card: Card) -> str:
-  """Returns the name by which the miniatures were released."""
-  case = "uncased" if card.lower_case else "cased"
-  shape = card.encoder
-  return (
-      f"{case}_L-{shape.num_layers}_H-{shape.hidden_size}_A-{shape.num_heads}"
-  )
 
 
 def _rows(card: Card) -> list[tuple[str, str]]:
@@ -105,12 +116,18 @@ def _rows(card: Card) -> list[tuple[str, str]]:
   ]
   if card.num_parameters:
     rows.append(("Parameters", f"{card.num_parameters:,}"))
+  rows.append(("Size", f"{card.num_bytes:,} bytes"))
   if card.task is not None:
     rows += _task_rows(card.task)
   if card.seq_length is not None:
     rows.append(("Longest input", f"{card.seq_length} tokens"))
   if card.source:
     rows.append(("Made from", f"`{card.source}`"))
+  for publisher, handle in (
+      ("TF-Hub", model_names.tf_hub), ("Kaggle", model_names.kaggle)
+  ):
+    name = handle(shape, card.lower_case)
+    rows.append((f"{publisher}'s form of the name", f"`{name}`"))
   rows.append(("Written by", f"pd_tf {pd_tf.__version__}, `{card.format}`"))
   return rows
 
@@ -144,15 +161,6 @@ print(model({texts}))"""
 
 
 _EXAMPLES = {
-    "tfhub": """import tensorflow_hub as hub
-
-encoder = hub.KerasLayer("{directory}", trainable=True)
-outputs = encoder(dict(
-    input_word_ids=...,  # Int32 [B, S]
-    input_mask=...,      # Int32 [B, S], 0 where padded
-    input_type_ids=...,  # Int32 [B, S], 1 for the second text of a pair
-))
-# pooled_output [B, H], sequence_output [B, S, H], encoder_outputs""",
     "preprocess": """import tensorflow as tf
 import tensorflow_hub as hub
 import tensorflow_text  # Registers the tokenizer's ops.
@@ -166,4 +174,56 @@ inputs = preprocess.bert_pack_inputs(pieces, seq_length=tf.constant(64))""",
 
 checkpoint = tf.train.load_checkpoint("{directory}/bert_model.ckpt")
 table = checkpoint.get_tensor("bert/embeddings/word_embeddings")""",
+    "tfhub": """import tensorflow_hub as hub
+
+encoder = hub.KerasLayer("{directory}", trainable=True)
+outputs = encoder(dict(
+    input_word_ids=...,  # Int32 [B, S]
+    input_mask=...,      # Int32 [B, S], 0 where padded
+    input_type_ids=...,  # Int32 [B, S], 1 for the second text of a pair
+))
+# pooled_output [B, H], sequence_output [B, S, H], encoder_outputs""",
+    "tf1_hub": """import tensorflow_hub as hub
+
+encoder = hub.KerasLayer(
+    "{directory}", signature="tokens", output_key="pooled_output",
+    tags=[],
+)
+pooled = encoder(dict(
+    input_ids=...,    # Int32 [B, S]
+    input_mask=...,   # Int32 [B, S], 0 where padded
+    segment_ids=...,  # Int32 [B, S], 1 for the second text of a pair
+))""",
+    "hugging_face": """import transformers
+
+tokenizer = transformers.AutoTokenizer.from_pretrained("{directory}")
+model = transformers.AutoModel.from_pretrained("{directory}")
+outputs = model(**tokenizer("a warm and funny film", return_tensors="pt"))""",
+    "keras_hub": """import keras_hub
+
+preprocessor = keras_hub.models.BertTextClassifierPreprocessor.from_preset(
+    "{directory}"
+)
+backbone = keras_hub.models.BertBackbone.from_preset("{directory}")
+outputs = backbone(preprocessor(["a warm and funny film"]))""",
+    "model_garden": """import json
+
+import tensorflow as tf
+from official.nlp.modeling import networks
+
+with open("{directory}/bert_config.json") as file:
+  shape = json.load(file)
+encoder = networks.BertEncoderV2(
+    vocab_size=shape["vocab_size"],
+    hidden_size=shape["hidden_size"],
+    num_layers=shape["num_hidden_layers"],
+    num_attention_heads=shape["num_attention_heads"],
+    inner_dim=shape["intermediate_size"],
+    max_sequence_length=shape["max_position_embeddings"],
+    type_vocab_size=shape["type_vocab_size"],
+)
+encoder(encoder.inputs)  # Makes the variables.
+tf.train.Checkpoint(encoder=encoder).restore(
+    "{directory}/bert_model.ckpt"
+).assert_existing_objects_matched()""",
 }

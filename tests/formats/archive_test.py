@@ -1,5 +1,6 @@
 """Zips are unpacked without trust and packed reproducibly."""
 
+import shutil
 import struct
 import zipfile
 
@@ -37,7 +38,7 @@ def test_packed_comes_back_and_is_reproducible(tmp_path):
   files.mkdir()
   (files / "config.json").write_text("{}")
   (files / "a.bin").write_text("a" * 100)
-  archive.pack(files, tmp_path / "1.zip")
+  archive.pack(shutil.copytree(files, tmp_path / "copy"), tmp_path / "1.zip")
   (files / "a.bin").touch()
   archive.pack(files, tmp_path / "2.zip")
   assert _unpacked(tmp_path / "1.zip") == {
@@ -49,7 +50,8 @@ def test_packed_comes_back_and_is_reproducible(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["../evil", "a/../../evil", "/etc/evil", "..\\evil", "C:\\evil"]
+    "name",
+    ["../evil", "a/../../evil", "/etc/evil", "..\\evil", "C:\\evil", "."],
 )
 def test_path_outside_is_refused(tmp_path, name):
   path = _zip(tmp_path / "m.zip", [("config.json", "{}"), (name, "evil")])
@@ -88,6 +90,21 @@ def test_marker_must_be_there_once(tmp_path):
 def test_name_twice(tmp_path):
   path = _zip(tmp_path / "m.zip", [("config.json", "1"), ("config.json", "2")])
   with pytest.raises(errors.InputError, match="holds config.json twice"):
+    _unpacked(path)
+
+
+def test_damaged_lzma(tmp_path):
+  path = tmp_path / "m.zip"
+  with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+    archive.writestr("config.json", "{}" * 100)
+  data = bytearray(path.read_bytes())
+  # Of the compressed data, after the header of 30 bytes, the name, and four
+  # bytes and five of LZMA's own.
+  data[30 + len("config.json") + 9] ^= 0xFF
+  path.write_bytes(data)
+  with pytest.raises(
+      errors.InputError, match=f"^{path}: not a readable zip archive: "
+  ):
     _unpacked(path)
 
 

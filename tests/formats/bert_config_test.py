@@ -1,5 +1,6 @@
 """bert_config.json to and from the encoder's settings."""
 
+import math
 import pathlib
 
 import pytest
@@ -76,6 +77,13 @@ def test_unknown_keys_are_ignored():
         ("hidden_act", ["gelu"], r"hidden_act must be one of .* \['gelu'\]"),
         ("hidden_dropout_prob", 1.5, r"hidden_dropout \(1.5\) must be in"),
         ("initializer_range", None, "initializer_range must be a number"),
+        ("num_hidden_layers", 10**9, "num_hidden_layers must be at most 1000"),
+        ("initializer_range", math.nan, "initializer_range must be a finite"),
+        pytest.param(
+            "initializer_range", 10**400, "initializer_range must be a finite",
+            id="more than a float",
+        ),
+        ("attention_probs_dropout_prob", -1, "attention_.* must be a finite"),
     ],
 )
 def test_bad_value_is_named(key, value, message):

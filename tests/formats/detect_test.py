@@ -108,19 +108,17 @@ def test_run_of_another_verb(tmp_path):
     detect.read(path)
 
 
-@pytest.mark.parametrize("kind", ["nothing", "empty", "file", "saved_model"])
+@pytest.mark.parametrize("kind", ["nothing", "empty", "file"])
 def test_unknown_lists_what_was_looked_for(tmp_path, kind):
   path = tmp_path / "m"
   if kind == "file":
     path.write_text("text")
   elif kind != "nothing":
     path.mkdir()
-  if kind == "saved_model":
-    (path / "saved_model.pb").write_bytes(b"")
   with pytest.raises(
       errors.InputError,
       match=f"^{path}: .* a run .*config.yaml.* release .*bert_config.json.*"
-      r" Hugging Face directory \(config.json",
+      r" Hugging Face directory or a Keras Hub preset \(config.json",
   ):
     detect.read(path)
 

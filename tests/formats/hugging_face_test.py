@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import logging
+import math
 import pathlib
 import struct
 
@@ -260,6 +261,21 @@ def test_shards(tmp_path, tensors):
   _same_weights(hugging_face.read(_shard(tmp_path / "shards", tensors)), whole)
 
 
+def test_tensor_in_two_shards(tmp_path, tensors):
+  path = _shard(tmp_path / "m", tensors)
+  first, second = sorted(path.glob("*.safetensors"))
+  both = safetensors.numpy.load_file(second)
+  both |= safetensors.numpy.load_file(first)
+  safetensors.numpy.save_file(both, second)
+  _expect_error(path, f"{second}: bert.embeddings.LayerNorm.bias is in model-")
+
+
+@pytest.mark.parametrize("part", list(_shapes()))
+def test_each_tensor_is_needed(tmp_path, tensors, part):
+  del tensors[part]
+  _expect_error(_write(tmp_path, tensors), f"expected tensor {part} ")
+
+
 def test_missing_shard(tmp_path, tensors):
   _shard(tmp_path / "m", tensors)
   name = "model-00002-of-00002.safetensors"
@@ -267,7 +283,9 @@ def test_missing_shard(tmp_path, tensors):
   _expect_error(tmp_path / "m", f"{tmp_path}/m/{name}: no such file")
 
 
-@pytest.mark.parametrize("name", ["../m.safetensors", "/m.safetensors", 3, ""])
+@pytest.mark.parametrize(
+    "name", ["../m.safetensors", "/m.safetensors", "..", "m.bin", 3, "", None]
+)
 def test_shard_elsewhere_is_refused(tmp_path, tensors, name):
   _shard(tmp_path / "m", tensors)
   _write_index(tmp_path / "m", {"x": name})
@@ -334,6 +352,41 @@ def test_other_heads_are_left_out(tmp_path, tensors, changes, caplog):
   assert "ignored classifier.bias, classifier.weight" in caplog.text
 
 
+@pytest.mark.parametrize(
+    "own,message",
+    [
+        ([1], "pd_tf must be an object, was [1]."),
+        ({"num_texts": 3}, "pd_tf.num_texts must be 1 or 2, was 3."),
+        ({"kind": "song"}, "pd_tf.kind: expected "),
+    ],
+)
+def test_bad_key_of_our_own(tmp_path, tensors, own, message):
+  path = _write(tmp_path, _head(tensors, 1), architectures=None, pd_tf=own)
+  _expect_error(path, message)
+
+
+@pytest.mark.parametrize("shape", [(10**12, 0), (3,), (2, _H - 1), ()])
+def test_classifier_of_another_shape_is_none(
+    tmp_path, tensors, shape, caplog
+):
+  tensors["classifier.weight"] = np.zeros(shape, np.float32)
+  path = _write(
+      tmp_path, tensors, architectures=["BertForSequenceClassification"]
+  )
+  with caplog.at_level(logging.INFO, logger="absl"):
+    assert hugging_face.read(path).task is None
+  assert caplog.messages == [f"{tmp_path}: ignored classifier.weight."]
+
+
+def test_a_line_of_the_log_stays_one(tmp_path, tensors, caplog):
+  tensors["x\nE0101 all is lost"] = np.zeros(1, np.float32)
+  with caplog.at_level(logging.INFO, logger="absl"):
+    hugging_face.read(_write(tmp_path, tensors))
+  assert caplog.messages == [
+      f"{tmp_path}: ignored x\\nE0101 all is lost."
+  ]
+
+
 def test_labels_that_do_not_fit(tmp_path, tensors):
   path = _write(
       tmp_path,
@@ -380,6 +433,15 @@ def test_vocabulary_of_tokenizer_json(tmp_path, tensors):
         ([["[PAD]", 0.0]], "expected model.vocab, an object"),
         ({"[PAD]": 0, "a": 2}, "ids of model.vocab must be 0 to 1"),
         ({"[PAD]": 0}, r"expected vocab_size \(12\) entries, got 1"),
+        (
+            {f"{i}\n": i for i in range(12)},
+            r"expected entries that are a line of UTF-8 each, got '0\\n'",
+        ),
+        (
+            {chr(0xD800 + i): i for i in range(12)},
+            "expected entries that are a line of UTF-8 each",
+        ),
+        ({str(i): i for i in range(12)}, r"vocab_file: expected an entry .PAD"),
     ],
 )
 def test_bad_tokenizer_json(tmp_path, tensors, vocab, message):
@@ -389,6 +451,74 @@ def test_bad_tokenizer_json(tmp_path, tensors, vocab, message):
       errors.InputError, match=f"^{tmp_path}/tokenizer.json: {message}"
   ):
     hugging_face.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "key,value,message",
+    [
+        ("type", "BPE", "model.type must be 'WordPiece', was 'BPE'."),
+        ("continuing_subword_prefix", "@@", "prefix must be '##', was '@@'."),
+        ("unk_token", "<unk>", "unk_token must be '[UNK]', was '<unk>'."),
+    ],
+)
+def test_other_tokenizers_are_refused(tmp_path, tensors, key, value, message):
+  _write(tmp_path, tensors)
+  _write_tokenizer(tmp_path, {e: i for i, e in enumerate(_ENTRIES)})
+  path = tmp_path / "tokenizer.json"
+  values = json.loads(path.read_text())
+  values["model"][key] = value
+  path.write_text(json.dumps(values))
+  _expect_error(tmp_path, message)
+
+
+@pytest.mark.parametrize(
+    "config,normalizer,expected",
+    [
+        ({"do_lower_case": False}, {"lowercase": True}, False),
+        ({"do_lower_case": True}, {"lowercase": False}, True),
+        ({}, {"lowercase": False}, False),
+        ({}, {}, True),
+        ({"do_lower_case": None}, None, True),
+    ],
+)
+def test_first_file_that_tells_the_case_decides(
+    tmp_path, tensors, config, normalizer, expected
+):
+  _write(tmp_path, tensors)
+  (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+  (tmp_path / "tokenizer.json").write_text(
+      json.dumps({"normalizer": normalizer})
+  )
+  assert hugging_face.read(tmp_path).lower_case is expected
+
+
+@pytest.mark.parametrize(
+    "config,logged",
+    [
+        ({"do_lower_case": False, "strip_accents": True}, "strip_accents is"),
+        ({"do_lower_case": True, "strip_accents": False}, "strip_accents is"),
+        ({"do_basic_tokenize": False}, "do_basic_tokenize is ignored; it is T"),
+        ({"tokenize_chinese_chars": False}, "tokenize_chinese_chars is ign"),
+        ({"do_lower_case": True, "strip_accents": None}, ""),
+        ({"do_lower_case": True, "strip_accents": True}, ""),
+    ],
+)
+def test_other_ways_to_tokenize_are_logged(
+    tmp_path, tensors, config, logged, caplog
+):
+  _write(tmp_path, tensors)
+  (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+  with caplog.at_level(logging.INFO, logger="absl"):
+    hugging_face.read(tmp_path)
+  assert len(caplog.messages) == bool(logged)
+  assert logged in caplog.text
+
+
+def test_no_vocabulary(tmp_path, tensors, caplog):
+  (_write(tmp_path, tensors) / "vocab.txt").unlink()
+  with caplog.at_level(logging.INFO, logger="absl"):
+    assert not hugging_face.read(tmp_path).vocabulary
+  assert "vocab.txt: not there; the model has no vocabulary." in caplog.text
 
 
 def _expect_error(path, message):
@@ -408,6 +538,15 @@ def _expect_error(path, message):
         ("vocab_size", 13, "word_embeddings.weight must have shape [13, 8]"),
         ("num_hidden_layers", 3, "encoder.layer.2.attention.self.query.weight"),
         ("intermediate_size", 21, "must have shape [21, 8] after"),
+        # None of these may take the memory that it speaks of.
+        ("num_hidden_layers", 10**9, "num_hidden_layers must be at most 1000"),
+        ("hidden_size", 4 * 10**12, "must have shape [12, 4000000000000]"),
+        ("vocab_size", 10**12, "must have shape [1000000000000, 8] after"),
+        ("max_position_embeddings", 10**12, "shape [1000000000000, 8] after"),
+        ("hidden_size", 4 * 10**30, "must have shape [12, 40000000000000000"),
+        ("layer_norm_eps", math.nan, "must be a finite number of at least 0"),
+        ("initializer_range", math.inf, "initializer_range must be a finite"),
+        ("hidden_dropout_prob", -0.1, "hidden_dropout_prob must be a finite"),
     ],
 )
 def test_config_that_does_not_fit(tmp_path, tensors, key, value, message):
@@ -428,7 +567,9 @@ def test_pickle_is_refused_with_the_way_out(tmp_path, tensors):
   _write(tmp_path, tensors)
   (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
   _expect_error(tmp_path, "a pickle can run code and is not read")
-  _expect_error(tmp_path, f"torch.load({tmp_path}/pytorch_model.bin, weights_o")
+  _expect_error(
+      tmp_path, f"\" {tmp_path}/model.safetensors {tmp_path}/pytorch_model.bin"
+  )
 
 
 def test_no_weights(tmp_path, tensors):

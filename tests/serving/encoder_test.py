@@ -1,19 +1,26 @@
+"""The TF2 TF-Hub encoder, beside Model Garden's own export of its weights."""
+
 import os
 import pathlib
 import subprocess
 import sys
 import textwrap
+import warnings
 
 import numpy as np
+from official.modeling import tf_utils
 from official.nlp.configs import encoders
+from official.nlp.modeling import models
 from official.nlp.tools import export_tfhub_lib
 import pytest
 import tensorflow as tf
 import tensorflow_hub as hub
+import tf_keras
 
 from pd_tf.config import encoder as encoder_config
+from pd_tf.formats import canonical
+from pd_tf.formats import model_garden_names
 from pd_tf.modeling import bert
-from pd_tf.modeling import rows
 from pd_tf.serving import encoder
 from pd_tf.text import vocabulary
 
@@ -22,11 +29,13 @@ CONFIG = encoder_config.EncoderConfig(
     num_layers=2, hidden_size=16, head_size=8, vocab_size=len(ENTRIES),
     max_positions=32,
 )
+ENCODER_PARTS = (canonical.ENCODER, canonical.POOLER)
+HEAD_PARTS = (canonical.MASKED_LM,)
 
 
 def tiny(config=CONFIG):
   """Returns a model whose every weight is random, biases and norms too."""
-  model = bert.build(config)
+  model = bert.build(config, pretraining_heads=True)
   generator = np.random.default_rng(7)
   model.load_canonical_weights({
       name: generator.normal(
@@ -37,15 +46,20 @@ def tiny(config=CONFIG):
   return model
 
 
-def write(model, path, lower_case=True):
+def layout(*parts):
+  return [
+      encoder.Stored(*stored)
+      for part in parts
+      for stored in model_garden_names.layout(CONFIG, part)
+  ]
+
+
+def write(model, path, lower_case=True, parts=HEAD_PARTS):
   vocab_file = path.with_name("vocab.txt")
   vocabulary.write(vocab_file, ENTRIES)
   encoder.write(
-      path,
-      lambda ids, mask, types, seed: model.encode(
-          rows.padded(ids, mask, types), seed
-      ),
-      model.trainable_variables, vocab_file, lower_case,
+      path, model.config, model.canonical_weights(), layout(*ENCODER_PARTS),
+      layout(*parts), vocab_file, lower_case,
   )
   return path
 
@@ -61,43 +75,23 @@ def write_model_garden(weights, path):
           hidden_activation="gelu",
       ),
   )
-  model = encoders.build_encoder(config)
-  model(model.inputs)
-  for variable in model.variables:
-    value = np.asarray(weights[released_name(variable.name)])
-    variable.assign(value.reshape(variable.shape))
-  prefix = tf.train.Checkpoint(model=model, encoder=model).save(
+  pretrainer = models.BertPretrainerV2(
+      encoders.build_encoder(config),
+      mlm_activation=tf_utils.get_activation("gelu"),
+  )
+  pretrainer(pretrainer.inputs)
+  for variable in pretrainer.variables:
+    released = model_garden_names.released_name(variable.name)
+    variable.assign(weights[released].reshape(variable.shape))
+  prefix = tf.train.Checkpoint(**pretrainer.checkpoint_items).save(
       str(path.with_name("checkpoint"))
   )
   export_tfhub_lib.export_model(
       str(path), encoder_config=config, model_checkpoint_path=prefix,
-      with_mlm=False, vocab_file=str(path.with_name("vocab.txt")),
+      with_mlm=True, vocab_file=str(path.with_name("vocab.txt")),
       do_lower_case=True,
   )
   return path
-
-
-def released_name(name):
-  """Returns the released checkpoints' name of a Model Garden variable."""
-  for old, new in (
-      ("word_embeddings/embeddings", "embeddings/word_embeddings"),
-      ("position_embedding/embeddings", "embeddings/position_embeddings"),
-      ("type_embeddings/embeddings", "embeddings/token_type_embeddings"),
-      ("embeddings/layer_norm", "embeddings/LayerNorm"),
-      ("pooler_transform", "pooler/dense"),
-      ("transformer/", "encoder/"),
-      ("self_attention/attention_output", "attention/output/dense"),
-      ("self_attention_layer_norm", "attention/output/LayerNorm"),
-      ("self_attention/", "attention/self/"),
-      ("output_layer_norm", "output/LayerNorm"),
-      ("intermediate/", "intermediate/dense/"),
-  ):
-    name = name.replace(old, new)
-  name = name.removesuffix(":0")
-  if name.split("/")[-3:-1] != ["output", "dense"] and "/output/" in name:
-    if "LayerNorm" not in name:
-      name = name.replace("/output/", "/output/dense/")
-  return f"bert/{name}"
 
 
 @pytest.fixture(scope="module", name="model")
@@ -115,10 +109,19 @@ def loaded_fixture(path):
   return hub.load(str(path))
 
 
+@pytest.fixture(scope="module", name="garden_path")
+def garden_path_fixture(model, path):
+  with warnings.catch_warnings():
+    # Its encoder says that it does not read masked_lm_positions.
+    warnings.filterwarnings("ignore", category=UserWarning)
+    return write_model_garden(
+        model.canonical_weights(), path.with_name("garden")
+    )
+
+
 @pytest.fixture(scope="module", name="garden")
-def garden_fixture(model, path):
-  weights = model.canonical_weights()
-  return hub.load(str(write_model_garden(weights, path.with_name("garden"))))
+def garden_fixture(garden_path):
+  return hub.load(str(garden_path))
 
 
 def inputs(batch, length, seed=0):
@@ -153,14 +156,19 @@ def assert_close(got, expected):
     np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
 
 
+def with_positions(given):
+  return {**given, "masked_lm_positions": tf.constant([[0, 2]] * 4)}
+
+
 def test_traces_are_those_of_model_gardens_export(loaded, garden):
-  ours, theirs = (
-      list(map(specs, module.__call__.concrete_functions))
-      for module in (loaded, garden)
-  )
-  assert len(ours) == len(theirs) == 2
-  for trace in ours:
-    assert trace in theirs
+  for ours, theirs in ((loaded, garden), (loaded.mlm, garden.mlm)):
+    mine, other = (
+        list(map(specs, module.__call__.concrete_functions))
+        for module in (ours, theirs)
+    )
+    assert len(mine) == len(other) == 2
+    for trace in mine:
+      assert trace in other
 
 
 @pytest.mark.parametrize("batch,length", [(1, 1), (4, 7), (3, 32)])
@@ -172,65 +180,108 @@ def test_values_are_those_of_model_gardens_export(
   assert_close(loaded(given, training=False), garden(given, False, None))
 
 
+def test_masked_lm_is_that_of_model_gardens_export(loaded, garden):
+  given = with_positions(inputs(4, 7))
+  assert_close(loaded.mlm(given), garden.mlm(given))
+
+
+def described(variables):
+  return [(v.name, tuple(v.shape), v.trainable) for v in variables]
+
+
+def test_variables_are_those_of_model_gardens_export(loaded, garden):
+  for ours, theirs in ((loaded, garden), (loaded.mlm, garden.mlm)):
+    assert described(ours.trainable_variables) == described(
+        theirs.trainable_variables
+    )
+    for one, other in zip(
+        ours.trainable_variables, theirs.trainable_variables, strict=True
+    ):
+      np.testing.assert_array_equal(one, other)
+    assert len(ours.variables) == len(theirs.variables)
+    assert list(ours.regularization_losses) == []
+  # What the encoder trains is what the masked LM trains, but for its head.
+  shared = loaded.mlm.trainable_variables[:-5]
+  assert all(
+      one is other
+      for one, other in zip(shared, loaded.trainable_variables, strict=True)
+  )
+
+
 def test_attributes_are_those_of_model_gardens_export(loaded, garden):
   for module in (loaded, garden):
     text = tf.io.read_file(module.vocab_file.asset_path).numpy().decode()
     assert text.splitlines() == list(ENTRIES)
     assert module.do_lower_case.numpy()
     assert not module.do_lower_case.trainable
-    assert list(module.regularization_losses) == []
     assert len(module.variables) == len(module.trainable_variables) + 1
-  ours, theirs = (
-      sum(np.prod(v.shape) for v in module.trainable_variables)
-      for module in (loaded, garden)
+
+
+def test_without_the_masked_lm_head_there_is_no_mlm(model, tmp_path):
+  written = hub.load(str(write(model, tmp_path / "encoder", parts=())))
+  assert not hasattr(written, "mlm")
+  assert len(written.trainable_variables) == 5 + 2 * 16 + 2
+
+
+def hub_losses(path, given, labels, member):
+  """Returns losses of fine-tuning through hub.KerasLayer, without dropout."""
+  module = hub.load(str(path))
+  module = module.mlm if member == "mlm_logits" else module
+  layer = hub.KerasLayer(module, trainable=True)
+  head = tf_keras.layers.Dense(
+      1, kernel_initializer=tf_keras.initializers.Constant(0.1)
   )
-  assert ours == theirs
+  optimizer = tf_keras.optimizers.Adam(1e-4)
+  losses = []
+  for _ in range(5):
+    with tf.GradientTape() as tape:
+      # Not training: Model Garden's dropout cannot be turned off otherwise.
+      output = layer(given, training=False)[member]
+      score = head(tf.reshape(output, [4, -1]))
+      loss = tf.reduce_mean((score - labels) ** 2)
+    weights = layer.trainable_weights + head.trainable_weights
+    optimizer.apply_gradients(
+        zip(tape.gradient(loss, weights), weights, strict=True)
+    )
+    losses.append(loss.numpy())
+  return losses
 
 
-def test_names_of_variables_tell_where_they_are(loaded):
-  names = [variable.name for variable in loaded.trainable_variables]
-  assert len(set(names)) == len(names)
-  # What Model Garden's optimizers leave out of weight decay by name.
-  not_decayed = ("layer_norm", "bias")
-  for name, variable in zip(names, loaded.trainable_variables, strict=True):
-    assert any(p in name for p in not_decayed) == (len(variable.shape) == 1)
+@pytest.mark.filterwarnings("ignore:Gradients do not exist for variables")
+@pytest.mark.parametrize(
+    "member", ["pooled_output", "sequence_output", "mlm_logits"]
+)
+def test_fine_tunes_to_the_losses_of_model_gardens_export(
+    path, garden_path, member
+):
+  given = inputs(4, 7)
+  if member == "mlm_logits":
+    given = with_positions(given)
+  labels = tf.constant([[1.0], [0.0], [-1.0], [2.0]])
+  ours, theirs = (
+      hub_losses(place, given, labels, member) for place in (path, garden_path)
+  )
+  np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+  assert ours[-1] < ours[0]
 
 
-def test_signature_has_the_same_outputs_in_a_flat_dict(loaded):
+def test_signature_is_that_of_the_released_modules(loaded, garden):
   given = inputs(3, 5)
   signature = loaded.signatures["serving_default"]
+  theirs = garden.signatures["serving_default"]
   assert signature.structured_input_signature == ((), {
       name: tf.TensorSpec([None, None], tf.int32, name)
       for name in encoder.INPUTS
   })
-  expected = loaded(given)
-  layers = expected.pop("encoder_outputs")
-  expected |= {f"encoder_outputs_{i}": x for i, x in enumerate(layers)}
-  got = signature(**given)
-  assert got.keys() == expected.keys()
-  for name, value in expected.items():
-    # Not equal: a signature's graph is optimized as a whole, unlike a call's.
-    np.testing.assert_allclose(got[name], value, rtol=1e-5, atol=1e-5)
-
-
-def test_gradients_are_those_of_the_model(model, loaded):
-  given = inputs(3, 6)
-
-  def gradients(pooled, variables):
-    with tf.GradientTape() as tape:
-      loss = tf.reduce_sum(pooled()[:, :3] ** 2)
-    return [
-        tf.convert_to_tensor(g) for g in tape.gradient(loss, variables)
-    ]
-
-  expected = gradients(
-      lambda: model.encode(rows.padded(*given.values())).pooled[:, 0],
-      model.trainable_variables,
-  )
-  got = gradients(
-      lambda: loaded(given)["pooled_output"], loaded.trainable_variables
-  )
-  assert_close(got, expected)
+  got, expected = signature(**given), theirs(**given)
+  # Theirs is bert_encoder only where it is the first that a process makes.
+  assert sorted(got) == [
+      "bert_encoder", *(f"bert_encoder_{i}" for i in range(1, 5))
+  ]
+  for (_, mine), (_, other) in zip(
+      sorted(got.items()), sorted(expected.items()), strict=True
+  ):
+    np.testing.assert_allclose(mine, other, rtol=1e-5, atol=1e-5)
 
 
 def test_training_drops_out_anew_in_each_call(model, tmp_path):
@@ -257,10 +308,10 @@ def test_do_lower_case_says_what_was_given(model, tmp_path):
 
 
 def test_the_keras_model_itself_is_not_saved(path):
-  # 39 variables of Model Garden's are 31 here: query, key and value are one.
   stored = tf.train.list_variables(str(path / "variables" / "variables"))
-  # With them do_lower_case, the counter of saves and the graph of objects.
-  assert len(stored) == 31 + 3
+  # The tensors of encoder, pooler and masked LM, each once; do_lower_case, two
+  # counters of saves and the graph of objects.
+  assert len(stored) == 5 + 2 * 16 + 2 + 5 + 4
   assert not (path / "keras_metadata.pb").exists()
 
 
@@ -297,7 +348,7 @@ losses = model.fit(given, labels, epochs=20, verbose=0).history["loss"]
 assert losses[-1] < 0.7 * losses[0], losses
 for variable, old in zip(layer.trainable_weights, before):
   assert np.abs(variable.numpy() - old).max() > 0, variable.name
-assert len(layer.trainable_weights) == 31
+assert len(layer.trainable_weights) == 39
 again = network(sys.argv[1])[1]
 again.set_weights(model.get_weights())
 np.testing.assert_allclose(again(given), model(given), rtol=1e-6)
@@ -342,5 +393,5 @@ def test_saved_model_cli_shows_the_signature(path, tmp_path):
       ],
       tmp_path,
   )
-  for name in (*encoder.INPUTS, "pooled_output", "encoder_outputs_1"):
+  for name in (*encoder.INPUTS, "bert_encoder", "bert_encoder_4"):
     assert f"['{name}']" in out

@@ -10,7 +10,7 @@ from pd_tf.serving import model_card
 CARD = model_card.Card(
     format="serving", directory="sst2", source="runs/sst2",
     encoder=encoder.EncoderConfig(), num_parameters=4_386_178,
-    lower_case=True, seq_length=128,
+    num_bytes=17_600_000, lower_case=True, seq_length=128,
     task=pretrained.TaskHead("classification", ("negative", "posi|tive")),
 )
 
@@ -24,6 +24,9 @@ def test_says_what_the_model_is():
       "| Attention heads, A | 2 |",
       "| Vocabulary | 30,522 WordPieces, lower-cased |",
       "| Parameters | 4,386,178 |",
+      "| Size | 17,600,000 bytes |",
+      "| TF-Hub's form of the name | `bert_en_uncased_L-2_H-128_A-2` |",
+      "| Kaggle's form of the name | `bert-en-uncased-l-2-h-128-a-2` |",
       "| Task | classification of a text |",
       "| Labels | `negative`, `posi\\|tive` |",
       "| Longest input | 128 tokens |",
@@ -54,6 +57,10 @@ def test_says_nothing_of_what_the_model_has_not():
         ("tfhub", 'hub.KerasLayer("sst2", trainable=True)'),
         ("preprocess", 'hub.load("sst2")'),
         ("release", 'tf.train.load_checkpoint("sst2/bert_model.ckpt")'),
+        ("tf1_hub", 'signature="tokens"'),
+        ("hugging_face", 'transformers.AutoModel.from_pretrained("sst2")'),
+        ("keras_hub", 'keras_hub.models.BertBackbone.from_preset("sst2")'),
+        ("model_garden", '"sst2/bert_model.ckpt"'),
     ],
 )
 def test_example_is_python_that_loads_the_directory(format, call):
@@ -70,3 +77,13 @@ def test_example_of_a_pair_has_two_texts():
   example = text.split("```python\n")[1].split("```")[0]
   compile(example, "example", "exec")
   assert example.count("tf.constant") == 2
+
+
+def test_training_and_command_have_a_section_where_they_are_known():
+  text = model_card.text(
+      dataclasses.replace(CARD, training="| a | 1 |", command="pd-tf export")
+  )
+  assert "\n## Training\n\n| a | 1 |\n\n## Made with\n" in text
+  assert "\n    pd-tf export\n" in text
+  for heading in ("## Training", "## Made with"):
+    assert heading not in model_card.text(CARD)
