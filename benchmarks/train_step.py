@@ -26,6 +26,7 @@ from pd_tf.modeling import miniatures
 from pd_tf.objectives import pretraining
 from pd_tf.training import optimizer as optimizer_lib
 from pd_tf.training import step
+from pd_tf.training import update
 
 SIZE = flags.DEFINE_enum("size", "tiny", list(miniatures.NAMED), "Miniature.")
 ROWS = flags.DEFINE_integer("rows", 32, "Rows of a batch.")
@@ -67,8 +68,11 @@ def ours(
   trainer = step.Trainer(
       strategy,
       iter(tf.data.Dataset.from_tensors(arrays).repeat()),
-      lambda rows, seed: pretraining.outputs(model, rows, seed, False),
-      model.trainable_variables, optimizer, clip_norm=1.0, seed=0,
+      update.Update(
+          lambda rows, seed: pretraining.outputs(model, rows, seed, False),
+          model.trainable_variables, optimizer, clip_norm=1.0, seed=0,
+      ),
+      model.trainable_variables, optimizer,
   )
   one = tf.constant(1)
   return lambda: trainer.train(one)

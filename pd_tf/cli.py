@@ -1,7 +1,8 @@
 """The command line: `pd-tf VERB --flag=value …`.
 
 Results go to stdout, everything else to stderr. The exit code is 0, 1 after a
-mistake (one line says which), or 130 after Ctrl-C.
+mistake (one line says which), 130 after Ctrl-C, or 75 where the same command
+goes on: after SIGTERM, with a checkpoint written, or when a worker was lost.
 """
 
 from collections.abc import Iterator
@@ -30,6 +31,9 @@ from pd_tf.config import run_dir as run_dir_lib
 
 HELP = ("--help", "-h", "-help", "--h")
 VERSION = "--version"
+# EX_TEMPFAIL of sysexits.h.
+TRY_AGAIN = 75
+INTERRUPTED = "interrupted."
 TRACEBACK_FILE = "traceback.txt"
 # `configs/recipes/` lies two directories below the top of a checkout.
 RECIPE_ROOTS = 3
@@ -54,7 +58,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.stdout.flush()
     return 0
   except KeyboardInterrupt:
-    return _failed(name, "interrupted.", code=130)
+    return _failed(name, INTERRUPTED, code=130)
+  except errors.StoppedError as error:
+    return _failed(name, str(error), error.exit_code)
+  except errors.WorkerLostError as error:
+    _failed(name, _line(error))
+    # Python would wait at its end for the worker that is gone.
+    os._exit(TRY_AGAIN)
   except BrokenPipeError:
     # As in `pd-tf predict … | head`. Python would fail again when it ends.
     sys.stdout = open(os.devnull, "w", encoding="utf-8")
@@ -126,9 +136,8 @@ def _with_roots(settings: Any, config_files: Sequence[str]) -> Any:
 
 @contextlib.contextmanager
 def _locked(parsed: flags.Arguments) -> Iterator[None]:
-  # The workers of one run share its directory.
-  shared = parsed.where.strategy == "multi_worker_mirrored"
-  if parsed.run_dir is None or shared:
+  # The workers of one run share its directory, and the chief writes.
+  if parsed.run_dir is None or not parsed.where.is_chief:
     yield
   else:
     with lock.held(parsed.run_dir):
@@ -178,7 +187,8 @@ def _line(error: Exception) -> str:
 
 
 def _failed(verb: str, message: str, code: int = 1) -> int:
-  if code == 130 and verb in verbs.VERBS and verbs.VERBS[verb].owns_run_dir:
+  owns = verb in verbs.VERBS and verbs.VERBS[verb].owns_run_dir
+  if message == INTERRUPTED and owns:
     message += " The same command goes on where it stopped."
   name = f" {verb}" if verb in verbs.VERBS else ""
   print(f"pd-tf{name}: {message}", file=sys.stderr)

@@ -22,6 +22,7 @@ import tqdm
 from pd_tf import predict
 from pd_tf.config import errors
 from pd_tf.config import label as label_config
+from pd_tf.config import precision as precision_config
 from pd_tf.config import run_dir as run_dir_lib
 from pd_tf.data import examples as examples_lib
 from pd_tf.data import tasks
@@ -48,7 +49,8 @@ def run(
   if settings.teacher is None:
     raise errors.InputError("teacher: expected a run or a model, got none.")
   teacher = predict.open_teacher(
-      settings.teacher, settings.max_length, settings.precision,
+      settings.teacher, settings.max_length,
+      precision_config.COMPUTE_DTYPES[settings.precision],
       settings.batch_tokens,
   )
   word_piece = _student_word_piece(settings, teacher)

@@ -165,6 +165,8 @@ class _Runner:
             parents=True, exist_ok=True
         )
         result = verbs.run(verb, stage.settings, None, self._where)
+    except errors.StoppedError:
+      raise
     except (errors.InputError, errors.RunError) as error:
       raise type(error)(f"stage {stage.name}: {error}") from error
     except Exception as error:

@@ -221,9 +221,11 @@ def test_run_dir_in_use(capsys, fake, tmp_path):
   with lock.held(tmp_path / "run"):
     line = failed(capsys, "fake", f"--run_dir={tmp_path}/run")
     assert line.startswith(f"pd-tf fake: run_dir: {tmp_path}/run is in use by")
-    # Workers of one run share its directory.
+    # Workers of one run share its directory; the chief holds it.
     assert cli.main([
-        "fake", f"--run_dir={tmp_path}/run", "--strategy=multi_worker_mirrored"
+        "fake", f"--run_dir={tmp_path}/run",
+        "--strategy=multi_worker_mirrored", "--workers=a:1,b:1",
+        "--worker_index=1",
     ]) == 0
 
 

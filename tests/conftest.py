@@ -53,6 +53,19 @@ def pytest_collection_finish() -> None:
     pass
 
 
+@pytest.fixture(scope="session")
+def two_replicas():
+  """A strategy over the two CPUs: one for all tests.
+
+  A second one over the same devices would number its sums between replicas as
+  the first did, and TensorFlow would take one's for the other's.
+  """
+  import tensorflow as tf
+
+  assert len(tf.config.list_logical_devices("CPU")) == 2
+  return tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
+
+
 @pytest.fixture
 def real_data() -> pathlib.Path:
   """The folder of real data; its tests carry the mark real_data."""

@@ -311,7 +311,7 @@ def test_a_not_finite_loss_leaves_the_checkpoint(
     values, weights = outputs.losses["task"]
     return outputs._replace(losses={"task": (values * np.nan, weights)})
 
-  monkeypatch.setitem(train._OF_KIND, "classification", broken)
+  monkeypatch.setitem(train.work_lib._OF_KIND, "classification", broken)
   with pytest.raises(errors.RunError, match="not finite at step 13"):
     train.run(settings, tmp_path / "run", HERE)
   latest = tf.train.latest_checkpoint(str(tmp_path / "run" / "checkpoints"))

@@ -18,6 +18,22 @@ class RunError(RuntimeError):
   """
 
 
+class StoppedError(RunError):
+  """A run was asked to end, and the same command goes on where it stopped.
+
+  Attributes:
+    exit_code: Of the command line.
+  """
+
+  def __init__(self, message: str, exit_code: int):
+    super().__init__(message)
+    self.exit_code = exit_code
+
+
+class WorkerLostError(RunError):
+  """Another worker of the run does not answer."""
+
+
 def add_note(error: Exception, note: str) -> None:
   """Adds to what is said of an error, as `add_note` of Python 3.11 does."""
   error.__notes__ = [*notes(error), note]

@@ -1,9 +1,9 @@
 """Settings of `pd-tf label`."""
 
 import dataclasses
-from typing import Literal
 
 from pd_tf.config import errors
+from pd_tf.config import precision as precision_config
 from pd_tf.config import settings
 
 
@@ -40,7 +40,7 @@ class LabelConfig:
   part_examples: int = settings.setting(
       8192, "Examples of a stored part; a killed run goes on at the next."
   )
-  precision: Literal["float32", "bfloat16"] = settings.setting(
+  precision: precision_config.Precision = settings.setting(
       "float32", "Of the teacher's matrix products."
   )
   seed: int = settings.setting(0, "Of the draw of max_examples and the order.")

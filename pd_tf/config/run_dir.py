@@ -18,12 +18,16 @@ RESULT_FILE = "result.json"
 SHOWN_CHANGES = 4
 
 
-def claim(run_dir: pathlib.Path, settings: Any) -> dict[str, Any] | None:
+def claim(
+    run_dir: pathlib.Path, settings: Any, free: Sequence[str] = ()
+) -> dict[str, Any] | None:
   """Makes or reopens a run directory for these settings.
 
   Args:
     run_dir: Made if it does not exist.
     settings: The settings of the run; written to `config.yaml`.
+    free: Settings, of the top level, that may differ from those of before;
+      then the run is no longer finished, and `go_on` writes the new ones.
 
   Returns:
     The result if the run is finished, else None.
@@ -33,8 +37,7 @@ def claim(run_dir: pathlib.Path, settings: Any) -> dict[str, Any] | None:
   """
   config_path = run_dir / CONFIG_FILE
   if config_path.exists():
-    _require_same(config_path, settings)
-    return read_result(run_dir)
+    return look(run_dir, settings, free)
   if run_dir.exists() and not run_dir.is_dir():
     raise errors.InputError(f"run_dir: {run_dir} is a file, not a directory.")
   if run_dir.exists() and any(
@@ -47,6 +50,29 @@ def claim(run_dir: pathlib.Path, settings: Any) -> dict[str, Any] | None:
   run_dir.mkdir(parents=True, exist_ok=True)
   write_atomically(config_path, settings_lib.to_yaml(settings))
   return None
+
+
+def look(
+    run_dir: pathlib.Path, settings: Any, free: Sequence[str] = ()
+) -> dict[str, Any] | None:
+  """Returns what `claim` does, and writes nothing."""
+  if not (run_dir / CONFIG_FILE).exists():
+    return None
+  changes = list(_changes(run_dir, settings))
+  kept = [text for name, text in changes if name not in free]
+  if kept:
+    raise errors.InputError(
+        f"run_dir: {run_dir} belongs to a run with other settings: "
+        f"{summary(kept)}. Choose another run_dir."
+    )
+  return None if changes else read_result(run_dir)
+
+
+def go_on(run_dir: pathlib.Path, settings: Any) -> None:
+  """Takes over settings that were free to change."""
+  if list(_changes(run_dir, settings)):
+    (run_dir / RESULT_FILE).unlink(missing_ok=True)
+    write_atomically(run_dir / CONFIG_FILE, settings_lib.to_yaml(settings))
 
 
 @contextlib.contextmanager
@@ -91,14 +117,14 @@ def write_atomically(path: pathlib.Path, text: str) -> None:
   os.replace(temporary, path)
 
 
-def _require_same(config_path: pathlib.Path, settings: Any) -> None:
-  old = yaml.safe_load(config_path.read_text(encoding="utf-8")) or {}
-  changes = list(differences(old, settings_lib.to_mapping(settings)))
-  if changes:
-    raise errors.InputError(
-        f"run_dir: {config_path.parent} belongs to a run with other settings: "
-        f"{summary(changes)}. Choose another run_dir."
-    )
+def _changes(
+    run_dir: pathlib.Path, settings: Any
+) -> Iterator[tuple[str, str]]:
+  """Yields name and line of every setting that differs from the run's."""
+  text = (run_dir / CONFIG_FILE).read_text(encoding="utf-8")
+  old = yaml.safe_load(text) or {}
+  for line in differences(old, settings_lib.to_mapping(settings)):
+    yield line.partition(" ")[0], line
 
 
 def summary(changes: Sequence[str]) -> str:

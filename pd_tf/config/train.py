@@ -6,6 +6,7 @@ from typing import Literal
 
 from pd_tf.config import encoder as encoder_config
 from pd_tf.config import errors
+from pd_tf.config import precision as precision_config
 from pd_tf.config import settings
 from pd_tf.config import task as task_config
 
@@ -60,9 +61,19 @@ class DistillationConfig:
 class OptimizerConfig:
   """AdamW as BERT uses it (google-research/bert, optimization.py)."""
 
+  name: Literal["adamw", "lamb", "adafactor"] = settings.setting(
+      "adamw",
+      "adamw; lamb, for batches of thousands; adafactor, without moments.",
+  )
   learning_rate: float = settings.setting(1e-4, "Peak learning rate.")
   warmup_steps: int | None = settings.setting(
       None, "Steps of linear warm-up; null means a tenth of the run."
+  )
+  decay_power: float = settings.setting(
+      1.0, "The rate falls as (1 - step / train_steps) to this power."
+  )
+  layer_decay: float = settings.setting(
+      1.0, "adamw: factor of the rate from one layer to the one below."
   )
   weight_decay: float = settings.setting(
       0.01, "Decoupled; not on biases and LayerNorm."
@@ -76,6 +87,15 @@ class OptimizerConfig:
     if not 0 <= self.learning_rate < math.inf:
       raise errors.InputError(
           f"learning_rate ({self.learning_rate}) must be at least 0 and finite."
+      )
+    if not 0 < self.layer_decay <= 1:
+      raise errors.InputError(
+          f"layer_decay ({self.layer_decay}) must be in (0, 1]."
+      )
+    if self.layer_decay != 1 and self.name != "adamw":
+      raise errors.InputError(
+          f"layer_decay ({self.layer_decay}) goes with adamw, the optimizer "
+          f"was {self.name}."
       )
 
 
@@ -104,6 +124,9 @@ class TrainConfig:
   batch_size: int = settings.setting(
       32, "Examples of an update: rows when pretraining, else texts."
   )
+  accumulation_steps: int = settings.setting(
+      1, "Parts that a replica's rows are worked through in, one by one."
+  )
   train_steps: int | None = settings.setting(
       None, "Updates of the run; null: follows from epochs."
   )
@@ -117,8 +140,10 @@ class TrainConfig:
   evaluate_steps: int | None = settings.setting(
       None, "Updates between evaluations; null means ten in the run."
   )
-  precision: Literal["float32", "bfloat16"] = settings.setting(
-      "float32", "Of matrix products; weights and losses stay float32."
+  precision: precision_config.Precision = settings.setting(
+      "float32",
+      "float32, mixed_bfloat16 or mixed_float16: of matrix products; weights, "
+      "softmax, LayerNorm and losses stay float32.",
   )
   seed: int = settings.setting(0, "Of initial weights, order, masks, dropout.")
 
@@ -129,10 +154,16 @@ class TrainConfig:
           "not both be set."
       )
     for name in (
-        "batch_size", "steps_per_loop", "checkpoint_steps", "evaluate_steps"
+        "batch_size", "steps_per_loop", "checkpoint_steps", "evaluate_steps",
+        "accumulation_steps",
     ):
       value = getattr(self, name)
       if value is not None and value < 1:
         raise errors.InputError(
             f"{name} ({getattr(self, name)}) must be at least 1."
         )
+
+  @property
+  def compute_dtype(self) -> str:
+    """Of matrix products."""
+    return precision_config.COMPUTE_DTYPES[self.precision]

@@ -184,14 +184,15 @@ def build(
     config: Shape of the encoder.
     pretraining_heads: With masked LM and next-sentence heads.
     num_outputs: Outputs of the task head, C; 0 for none.
-    compute_dtype: "float32" or "bfloat16", of the matrix products.
+    compute_dtype: "float32", "bfloat16" or "float16", of matrix products.
 
   Raises:
-    InputError: compute_dtype is neither.
+    InputError: compute_dtype is none of them.
   """
-  if compute_dtype not in ("float32", "bfloat16"):
+  if compute_dtype not in ("float32", "bfloat16", "float16"):
     raise errors.InputError(
-        f"precision: expected float32 or bfloat16, got {compute_dtype!r}."
+        "compute_dtype: expected float32, bfloat16 or float16, got "
+        f"{compute_dtype!r}."
     )
   return Bert(config, pretraining_heads, num_outputs, compute_dtype)
 

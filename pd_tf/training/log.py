@@ -1,13 +1,18 @@
 """metrics.jsonl and the progress line."""
 
+from collections.abc import Callable
 import json
 import math
 import pathlib
+import sys
 import time
 from typing import Any
 
 import tensorflow as tf
 import tqdm
+
+# Between two lines of a log that is no terminal.
+LOG_SECONDS = 10.0
 
 
 class MetricsFile:
@@ -55,23 +60,40 @@ def _is_before(line: dict[str, Any], step: int) -> bool:
 
 
 class ProgressLog:
-  """An action of Orbit's: a progress bar and a line of metrics.jsonl.
+  """An action of Orbit's: a progress line and a line of metrics.jsonl.
+
+  On a terminal it is one line that moves; in a log, a line now and then.
 
   Attributes:
     seconds: Seconds in updates, over all processes of the run.
   """
 
   def __init__(
-      self, metrics: MetricsFile, global_step: tf.Variable, train_steps: int
+      self,
+      metrics: MetricsFile,
+      global_step: tf.Variable,
+      train_steps: int,
+      waiting_seconds: Callable[[], float],
   ):
+    """Begins at the step where the run is.
+
+    Args:
+      metrics: Where the lines go.
+      global_step: Counts updates.
+      train_steps: Updates of the run.
+      waiting_seconds: Of the last loop, in which the input was waited for.
+    """
     self._metrics = metrics
     self._global_step = global_step
-    self._step = int(global_step.numpy())
+    self._train_steps = train_steps
+    self._waiting_seconds = waiting_seconds
+    self._first_step = self._step = int(global_step.numpy())
     self._time = time.perf_counter()
-    self.seconds = metrics.seconds_before
+    self._first_seconds = self.seconds = metrics.seconds_before
+    self._said = 0.0
     self._bar = tqdm.tqdm(
         total=train_steps, initial=self._step, unit="step", desc="train",
-        dynamic_ncols=True, smoothing=0.1,
+        dynamic_ncols=True, smoothing=0.1, disable=not sys.stderr.isatty(),
     )
 
   def __call__(self, outputs: dict[str, tf.Tensor]) -> None:
@@ -84,14 +106,9 @@ class ProgressLog:
     values["seconds"] = self.seconds
     for count in ("examples", "tokens"):
       values[f"{count}_per_second"] = values[count] * updates / seconds
+    values["waiting_share"] = min(1.0, self._waiting_seconds() / seconds)
     self._metrics.write(step, values)
-    self._bar.set_postfix_str(
-        f"loss {values['loss']:.4f}, "
-        f"{values['examples_per_second']:.0f} examples/s, "
-        f"{values['tokens_per_second']:.0f} tokens/s",
-        refresh=False,
-    )
-    self._bar.update(updates)
+    self._show(step, updates, values)
 
   def pause(self) -> None:
     """Leaves out what follows from the speed; `resume` ends it."""
@@ -110,9 +127,41 @@ class ProgressLog:
     }
     self._metrics.write(step, numbers)
     text = ", ".join(f"{name} {value:.4f}" for name, value in numbers.items())
-    self._bar.write(f"step {step}: {text}")
+    self._bar.write(f"step {step}: {text}", file=sys.stderr)
 
   def close(self) -> None:
     """Ends the bar and the file."""
     self._bar.close()
     self._metrics.close()
+
+  def _show(self, step: int, updates: int, values: dict[str, float]) -> None:
+    text = _summary(values)
+    if not self._bar.disable:
+      self._bar.set_postfix_str(text, refresh=False)
+      self._bar.update(updates)
+    elif self._time - self._said >= LOG_SECONDS or step == self._train_steps:
+      self._said = self._time
+      done = step - self._first_step
+      left = (self.seconds - self._first_seconds) / done * (
+          self._train_steps - step
+      )
+      print(
+          f"step {step}/{self._train_steps}: {text}, "
+          f"{tqdm.tqdm.format_interval(left)} left",
+          file=sys.stderr, flush=True,
+      )  # fmt: skip
+
+
+def _summary(values: dict[str, float]) -> str:
+  """Returns loss, metrics, speed and waiting in a few words."""
+  metrics = [
+      f"{name} {value:.4f}"
+      for name, value in values.items()
+      if name == "loss" or name.endswith(("accuracy", "agreement"))
+  ]
+  return ", ".join([
+      *metrics,
+      f"{values['examples_per_second']:.0f} examples/s",
+      f"{values['tokens_per_second']:.0f} tokens/s",
+      f"input {values['waiting_share']:.0%}",
+  ])

@@ -1,20 +1,25 @@
 """The outer loop: Orbit's controller with checkpoints, logs, evaluation."""
 
 from collections.abc import Callable
+from collections.abc import Mapping
 import contextlib
 import dataclasses
 import io
 import math
 import pathlib
+import signal
+from typing import Any
 
 import orbit
+from tensorboard.plugins.hparams import api as hparams_api
 import tensorflow as tf
-import tf_keras
 
 from pd_tf.config import errors
 from pd_tf.config import train as train_config
 from pd_tf.training import log
+from pd_tf.training import profile as profile_lib
 from pd_tf.training import step as step_lib
+from pd_tf.training import stopping
 
 Evaluate = Callable[[int], dict[str, float]]
 
@@ -68,6 +73,26 @@ def plan(
   )
 
 
+@dataclasses.dataclass(frozen=True)
+class Records:
+  """Where a run writes what it tells.
+
+  Attributes:
+    run_dir: Gets `metrics.jsonl` and `events/`.
+    settings: Of the run, for TensorBoard's table of hyper-parameters.
+    profile_steps: First and last step of a profile for TensorBoard, or None.
+  """
+
+  run_dir: pathlib.Path
+  settings: Mapping[str, Any]
+  profile_steps: tuple[int, int] | None = None
+
+  @property
+  def events(self) -> pathlib.Path:
+    """Directory of what TensorBoard shows."""
+    return self.run_dir / "events"
+
+
 class _Evaluator(orbit.AbstractEvaluator):
   """Lets Orbit's controller call a function of the step."""
 
@@ -91,75 +116,113 @@ class _Evaluator(orbit.AbstractEvaluator):
     return values
 
 
-def checkpoints(
-    directory: pathlib.Path,
-    model: tf_keras.Model,
-    optimizer: tf_keras.optimizers.Optimizer,
-    plan: Plan,
-) -> tf.train.CheckpointManager:
-  """Returns the manager of a run's checkpoints, the last two of them kept."""
-  return tf.train.CheckpointManager(
-      tf.train.Checkpoint(model=model, optimizer=optimizer),
-      str(directory),
-      max_to_keep=2,
-      step_counter=optimizer.iterations,
-      checkpoint_interval=plan.checkpoint_steps,
-  )
-
-
 def run(
     trainer: step_lib.Trainer,
     manager: tf.train.CheckpointManager,
     global_step: tf.Variable,
     plan: Plan,
-    run_dir: pathlib.Path,
+    records: Records,
     evaluate: Evaluate | None,
 ) -> float:
-  """Trains from the global step to the end of the plan.
+  """Trains from the global step, where the latest checkpoint is, to the end.
 
   Args:
     trainer: Makes the updates.
-    manager: Its latest checkpoint is already restored.
+    manager: Of the run's checkpoints.
     global_step: Counts updates.
     plan: Length and intervals.
-    run_dir: Gets `metrics.jsonl` and `events/`.
+    records: Where the run writes what it tells.
     evaluate: Called with the step at each evaluation, or None.
 
   Returns:
     Seconds spent in updates, over all processes of the run.
 
   Raises:
-    RunError: A loss was not finite.
+    RunError: A loss was not finite, or its subclass: a signal asked to end.
   """
-  step = int(global_step.numpy())
-  metrics = log.MetricsFile(run_dir / "metrics.jsonl", step)
-  progress = log.ProgressLog(metrics, global_step, plan.train_steps)
-  # Orbit prints a line per loop; the progress bar says the same.
+  progress = _progress(trainer, global_step, plan, records)
+  profile = _profile(records, global_step)
   with (
+      stopping.asked(trainer.stop) as stop,
       contextlib.closing(progress),
+      contextlib.closing(profile),
+      # Orbit prints what the progress line says.
       contextlib.redirect_stdout(io.StringIO()),
   ):
     controller = orbit.Controller(
         global_step=global_step,
         trainer=trainer,
         evaluator=evaluate and _Evaluator(evaluate, global_step, progress),
-        train_actions=[progress],
-        steps_per_loop=plan.steps_per_loop,
+        train_actions=[progress, profile],
+        steps_per_loop=lambda now: profile.until(now, plan.steps_per_loop),
         checkpoint_manager=manager,
-        summary_interval=plan.steps_per_loop,
-        summary_dir=str(run_dir / "events"),
-        eval_summary_dir=str(run_dir / "events"),
+        summary_interval=1,
+        summary_dir=str(records.events),
     )
-    if evaluate:
-      _train_and_evaluate(controller, plan, step)
-    controller.train(plan.train_steps)
+    _write_hparams(controller, records.settings)
+    try:
+      _train(controller, plan, evaluate is not None)
+    except step_lib.Stopped:
+      controller.save_checkpoint()
+      raise _stopped(stop.signal, int(global_step.numpy())) from None
   return progress.seconds
 
 
-def _train_and_evaluate(
-    controller: orbit.Controller, plan: Plan, step: int
+def _profile(
+    records: Records, global_step: tf.Variable
+) -> profile_lib.Profile:
+  return profile_lib.Profile(
+      records.profile_steps, str(records.events), global_step
+  )
+
+
+def _progress(
+    trainer: step_lib.Trainer,
+    global_step: tf.Variable,
+    plan: Plan,
+    records: Records,
+) -> log.ProgressLog:
+  metrics = log.MetricsFile(
+      records.run_dir / "metrics.jsonl", int(global_step.numpy())
+  )
+  return log.ProgressLog(
+      metrics, global_step, plan.train_steps, lambda: trainer.waiting_seconds
+  )
+
+
+def _stopped(
+    number: signal.Signals | None, step: int
+) -> errors.StoppedError:
+  # EX_TEMPFAIL of sysexits.h, "try again": what a scheduler can tell apart.
+  # Where another worker got the signal, this one has none of its own.
+  code = 130 if number == signal.SIGINT else 75
+  name = number.name if number else "another worker's signal"
+  return errors.StoppedError(
+      f"stopped by {name} after step {step}; the checkpoint is written, and "
+      "the same command goes on from there.", code,
+  )  # fmt: skip
+
+
+def _write_hparams(
+    controller: orbit.Controller, settings: Mapping[str, Any]
 ) -> None:
-  """Evaluates at multiples of evaluate_steps and at the end.
+  with controller.summary_manager.summary_writer().as_default():
+    hparams_api.hparams(dict(_flat(settings)))
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = ""):
+  for name, value in settings.items():
+    if isinstance(value, Mapping):
+      yield from _flat(value, f"{prefix}{name}.")
+    else:
+      plain = isinstance(value, (bool, int, float, str))
+      yield prefix + name, value if plain else str(value)
+
+
+def _train(
+    controller: orbit.Controller, plan: Plan, evaluates: bool
+) -> None:
+  """Trains; evaluates at multiples of evaluate_steps and at the end.
 
   Orbit's own counts from where it starts; then a resumed run would look at
   other steps and might keep another best model than one that was never killed.
@@ -167,14 +230,16 @@ def _train_and_evaluate(
   Args:
     controller: Its evaluator looks at the model as it is.
     plan: Length and interval.
-    step: Where the run goes on. An evaluation due there is made again: the
-      process may have died in it.
+    evaluates: Whether there is an evaluator.
   """
-  while True:
-    if step and (step % plan.evaluate_steps == 0 or step == plan.train_steps):
+  # An evaluation due where the run goes on is made again: the process may have
+  # died in it.
+  step, interval = int(controller.global_step.numpy()), plan.evaluate_steps
+  while evaluates:
+    if step and (step % interval == 0 or step == plan.train_steps):
       controller.evaluate(steps=-1)
     if step == plan.train_steps:
-      return
-    interval = plan.evaluate_steps
+      break
     step = min((step // interval + 1) * interval, plan.train_steps)
     controller.train(step, checkpoint_at_completion=False)
+  controller.train(plan.train_steps)

@@ -1,9 +1,20 @@
-"""AdamW with BERT's schedule, from tf-models-official."""
+"""Optimizers and BERT's schedule, from tf-models-official."""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+import re
+from typing import Any
+from typing import TypeAlias
 
 from official.modeling import optimization
+from official.modeling.optimization import legacy_adamw
+import tensorflow as tf
 import tf_keras
 
 from pd_tf.config import train as train_config
+
+# Of tf_keras.optimizers or tf_keras.optimizers.legacy, which share no class.
+Optimizer: TypeAlias = Any
 
 # BERT decays neither biases nor LayerNorm (google-research/bert,
 # run_pretraining.py and optimization.py).
@@ -11,42 +22,208 @@ _NOT_DECAYED = ["bias", "gamma", "beta"]
 
 
 def create(
-    config: train_config.OptimizerConfig, train_steps: int
-) -> tf_keras.optimizers.Optimizer:
+    config: train_config.OptimizerConfig,
+    train_steps: int,
+    num_layers: int = 0,
+    applied: tf.Variable | None = None,
+) -> Optimizer:
   """Returns the optimizer of a run of `train_steps` updates.
 
-  The learning rate rises linearly over the warm-up and falls linearly to zero
-  at the end, as if it had fallen from step 0 (google-research/bert). The
-  caller clips gradients: the norm must be that of all replicas' sum.
+  The learning rate rises linearly over the warm-up and falls to zero at the
+  end, as if it had fallen from step 0 (google-research/bert). The caller clips
+  gradients: the norm must be that of all replicas' sum.
+
+  Args:
+    config: Which, and its settings.
+    train_steps: Where the learning rate reaches zero.
+    num_layers: Of the encoder; counts for `layer_decay` only.
+    applied: Float32 scalar that the learning rate is multiplied by.
   """
+  factory = optimization.OptimizerFactory(
+      optimization.OptimizationConfig({
+          "optimizer": _OPTIMIZERS[config.name](config),
+          **_schedule(config, train_steps),
+      })
+  )
+  rate = factory.build_learning_rate()
+  if applied is not None:
+    rate = _Gated(rate, applied)
+  if config.layer_decay == 1.0:
+    return factory.build_optimizer(rate)
+  return _LayerwiseAdamW(rate, config, num_layers)
+
+
+def make_slots(optimizer: Optimizer, variables: list[tf.Variable]) -> None:
+  """Makes the optimizer's variables, moments and all.
+
+  Made inside the compiled loop they would be made conditionally, which more
+  than one replica does not survive.
+  """
+  if isinstance(optimizer, tf_keras.optimizers.legacy.Optimizer):
+    optimizer._create_all_weights(variables)
+  else:
+    optimizer.build(variables)
+
+
+def apply(
+    optimizer: Optimizer,
+    gradients: Iterable[tf.Tensor],
+    variables: Iterable[tf.Variable],
+) -> None:
+  """Applies gradients that are already those of the global batch."""
+  pairs = zip(gradients, variables, strict=True)
+  if isinstance(optimizer, tf_keras.optimizers.legacy.Optimizer):
+    optimizer.apply_gradients(pairs, experimental_aggregate_gradients=False)
+  else:
+    optimizer.apply_gradients(pairs, skip_gradients_aggregation=True)
+
+
+def learning_rate(optimizer: Optimizer) -> tf.Tensor:
+  """Returns the learning rate of the next update, Float32."""
+  # Not `learning_rate`, which on several replicas is that of the update before.
+  rate = (
+      optimizer.learning_rate
+      if isinstance(optimizer, tf_keras.optimizers.legacy.Optimizer)
+      else optimizer._learning_rate
+  )
+  if callable(rate):
+    rate = rate(optimizer.iterations)
+  return tf.cast(rate, tf.float32)
+
+
+def _schedule(
+    config: train_config.OptimizerConfig, train_steps: int
+) -> dict[str, Any]:
   warmup_steps = config.warmup_steps
   if warmup_steps is None:
     warmup_steps = train_steps // 10
-  factory = optimization.OptimizerFactory(
-      optimization.OptimizationConfig({
-          "optimizer": {
-              "type": "adamw",
-              "adamw": {
-                  "beta_1": config.beta_1,
-                  "beta_2": config.beta_2,
-                  "epsilon": config.epsilon,
-                  "weight_decay_rate": config.weight_decay,
-                  "exclude_from_weight_decay": _NOT_DECAYED,
-                  "gradient_clip_norm": 0.0,
-              },
+  return {
+      "learning_rate": {
+          "type": "polynomial",
+          "polynomial": {
+              "initial_learning_rate": config.learning_rate,
+              "end_learning_rate": 0.0,
+              "decay_steps": train_steps,
+              "power": config.decay_power,
           },
-          "learning_rate": {
-              "type": "polynomial",
-              "polynomial": {
-                  "initial_learning_rate": config.learning_rate,
-                  "end_learning_rate": 0.0,
-                  "decay_steps": train_steps,
-              },
-          },
-          "warmup": {
-              "type": "linear",
-              "linear": {"warmup_steps": max(1, warmup_steps)},
-          },
-      })
-  )
-  return factory.build_optimizer(factory.build_learning_rate())
+      },
+      "warmup": {
+          "type": "linear",
+          "linear": {"warmup_steps": max(1, warmup_steps)},
+      },
+  }
+
+
+def _adamw(config: train_config.OptimizerConfig) -> dict[str, Any]:
+  return {
+      "type": "adamw",
+      "adamw": {
+          "beta_1": config.beta_1,
+          "beta_2": config.beta_2,
+          "epsilon": config.epsilon,
+          "weight_decay_rate": config.weight_decay,
+          "exclude_from_weight_decay": _NOT_DECAYED,
+          "gradient_clip_norm": 0.0,
+      },
+  }
+
+
+def _lamb(config: train_config.OptimizerConfig) -> dict[str, Any]:
+  return {
+      "type": "lamb",
+      "lamb": {
+          "beta_1": config.beta_1,
+          "beta_2": config.beta_2,
+          "epsilon": config.epsilon,
+          "weight_decay_rate": config.weight_decay,
+          "exclude_from_weight_decay": _NOT_DECAYED,
+          # You et al. (2020): their norms say nothing of the layer.
+          "exclude_from_layer_adaptation": _NOT_DECAYED,
+      },
+  }
+
+
+def _adafactor(config: train_config.OptimizerConfig) -> dict[str, Any]:
+  # Its second moment is its own (Shazeer and Stern, 2018); `adafactor` of
+  # tf-models-official is not implemented in its release.
+  del config
+  return {"type": "adafactor_keras", "adafactor_keras": {}}
+
+
+_OPTIMIZERS: dict[
+    str, Callable[[train_config.OptimizerConfig], dict[str, Any]]
+] = {"adamw": _adamw, "lamb": _lamb, "adafactor": _adafactor}
+
+
+class _Gated(tf_keras.optimizers.schedules.LearningRateSchedule):
+  """A schedule times a variable."""
+
+  def __init__(
+      self,
+      schedule: tf_keras.optimizers.schedules.LearningRateSchedule,
+      applied: tf.Variable,
+  ):
+    super().__init__()
+    self._schedule = schedule
+    self._applied = applied
+
+  def __call__(self, step: tf.Tensor) -> tf.Tensor:
+    return self._schedule(step) * self._applied
+
+  def get_config(self) -> dict[str, Any]:
+    return {"schedule": self._schedule, "applied": self._applied}
+
+
+class _LayerwiseAdamW(legacy_adamw.AdamWeightDecay):
+  """AdamW that moves lower layers less.
+
+  The rate of layer i of L is multiplied by decay^(L - i), that of the
+  embeddings by decay^(L + 1) and that of the heads by 1 (discriminative
+  fine-tuning; Howard and Ruder, 2018, Section 3.2).
+  """
+
+  def __init__(
+      self,
+      learning_rate: tf_keras.optimizers.schedules.LearningRateSchedule,
+      config: train_config.OptimizerConfig,
+      num_layers: int,
+  ):
+    super().__init__(
+        learning_rate, beta_1=config.beta_1, beta_2=config.beta_2,
+        epsilon=config.epsilon, weight_decay_rate=config.weight_decay,
+        exclude_from_weight_decay=_NOT_DECAYED, gradient_clip_norm=0.0,
+    )
+    self._layer_decay = config.layer_decay
+    self._num_layers = num_layers
+
+  def _resource_apply_dense(
+      self,
+      grad: tf.Tensor,
+      var: tf.Variable,
+      apply_state: dict[Any, dict[str, tf.Tensor]] | None = None,
+  ) -> tf.Operation:
+    place = (var.device, var.dtype.base_dtype)
+    state = dict(apply_state or {})
+    known = dict(
+        state.get(place) or self._fallback_apply_state(*place)
+    )
+    factor = layer_factor(var.name, self._layer_decay, self._num_layers)
+    known["lr_t"] = known["lr_t"] * factor
+    known["lr"] = known["lr"] * factor
+    state[place] = known
+    return super()._resource_apply_dense(grad, var, state)
+
+
+def layer_factor(name: str, layer_decay: float, num_layers: int) -> float:
+  """Returns what layer-wise decay multiplies a variable's rate by.
+
+  Args:
+    name: Of the variable: `embeddings/…`, `layer_3/…`, or that of a head.
+    layer_decay: Factor from one layer to the one below.
+    num_layers: L.
+  """
+  if match := re.search(r"\blayer_(\d+)/", name):
+    return layer_decay ** (num_layers - int(match[1]))
+  if re.search(r"\bembeddings/", name):
+    return layer_decay ** (num_layers + 1)
+  return 1.0

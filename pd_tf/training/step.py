@@ -1,187 +1,178 @@
-"""One update, and many of them inside one compiled loop."""
+"""Many updates inside one compiled loop."""
 
-from collections.abc import Callable
 from collections.abc import Iterator
-from collections.abc import Mapping
-from typing import Protocol
+from typing import Any
 
 import orbit
 import tensorflow as tf
-import tf_keras
 
 from pd_tf.config import errors
+from pd_tf.training import optimizer as optimizer_lib
+from pd_tf.training import update as update_lib
 
-Batch = dict[str, tf.Tensor]
-# Name to (values, weights).
-Terms = Mapping[str, tuple[tf.Tensor, tf.Tensor]]
-
-
-class Outputs(Protocol):
-  """What an objective makes of a batch, before any mean is taken."""
-
-  @property
-  def losses(self) -> Terms:
-    """The run minimises the sum of their means."""
-
-  @property
-  def watched(self) -> Terms:
-    """Logged beside the losses."""
-
-  @property
-  def counts(self) -> Mapping[str, tf.Tensor]:
-    """Numbers summed over the batch: "tokens", "examples"."""
+# What the sums over workers end in when one of them is gone.
+_LOST = (
+    tf.errors.AbortedError, tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError, tf.errors.InternalError,
+    tf.errors.UnavailableError,
+)  # fmt: skip
 
 
-Objective = Callable[[Batch, tf.Tensor], Outputs]
+class Stopped(Exception):
+  """The loop ended early because it was told to."""
 
 
 class Trainer(orbit.AbstractTrainer):
-  """Runs updates; Orbit's controller calls `train` with how many."""
+  """Runs updates; Orbit's controller calls `train` with how many.
+
+  Attributes:
+    num_traces: How often the loop was traced; more than once is a defect.
+    waiting_seconds: Seconds of the last call in which the input was waited for.
+    stop: Bool; set by another thread, it ends the loop after its update.
+  """
 
   def __init__(
       self,
       strategy: tf.distribute.Strategy,
       iterator: Iterator,
-      objective: Objective,
+      update: update_lib.Update,
       variables: list[tf.Variable],
-      optimizer: tf_keras.optimizers.Optimizer,
-      clip_norm: float,
-      seed: int,
+      optimizer: optimizer_lib.Optimizer,
+      data: str = "the data",
   ):
     """Prepares the loop; nothing is compiled before the first call.
 
     Args:
       strategy: Where it runs.
-      iterator: Over distributed batches.
-      objective: From a replica's batch and a dropout seed (Int32 [2]) to what
-        is minimised and watched.
+      iterator: Over distributed batches of static shapes.
+      update: Makes an update from a batch.
       variables: What is trained.
       optimizer: Its `iterations` is the global step.
-      clip_norm: Bound on the global norm of the gradient.
-      seed: Of dropout; step and replica are folded in.
+      data: Names what batches are made of, for messages.
     """
+    _require_static(iterator)
     self._strategy = strategy
     self._iterator = iterator
-    self._objective = objective
-    self._variables = variables
+    # It has no Python loops or branches over tensors to be converted, and
+    # conversion takes most of the time of tracing.
+    self._update = tf.autograph.experimental.do_not_convert(update.__call__)
     self._optimizer = optimizer
-    self._clip_norm = clip_norm
-    self._seed = seed
+    self._data = data
+    self.num_traces = 0
+    self.waiting_seconds = 0.0
+    # A worker's own, on its CPU, so that its signals reach it.
+    with tf.device("CPU:0"):
+      self.stop = tf.Variable(False, trainable=False, name="stop")
     with strategy.scope():
-      # Moments made inside the compiled loop would be made conditionally, which
-      # more than one replica does not survive.
-      optimizer._create_all_weights(variables)
+      optimizer_lib.make_slots(optimizer, variables)
     self._loop = tf.function(self._run_loop)
 
   def train(self, num_steps: tf.Tensor) -> dict[str, tf.Tensor]:
     """Runs `num_steps` updates.
 
     Returns:
-      Scalars, Float32: means over the updates, sums of counts.
+      Scalars, Float32: means over the updates, sums of counts, peaks.
 
     Raises:
       RunError: A loss or a gradient was not finite.
+      Stopped: It was told to stop, and did after an update.
+      WorkerLostError: Another worker does not answer.
     """
-    sums, weights, finite = self._loop(self._iterator, num_steps)
+    try:
+      sums, weights, peaks, finite, stopping, waiting = self._loop(
+          self._iterator, num_steps
+      )
+    except _LOST as error:
+      if self._strategy.extended._in_multi_worker_mode():
+        raise errors.WorkerLostError(_lost(error)) from None
+      raise
     step = int(self._optimizer.iterations.numpy())
-    if not bool(finite):
-      values = ", ".join(
-          f"{name} {float(sums[name] / tf.maximum(weights[name], 1e-9)):.4g}"
-          for name in sums
-          if name != "learning_rate"
-      )
-      raise errors.RunError(
-          f"loss or gradient is not finite at step {step} ({values}); the "
-          "last checkpoint is good. Try a smaller optimizer.learning_rate."
-      )
-    return {
-        name: sums[name] / tf.maximum(weights[name], 1e-9) for name in sums
+    self.waiting_seconds = float(waiting)
+    means = {
+        name: sums[name] / tf.maximum(weights[name], update_lib.LEAST_WEIGHT)
+        for name in sums
     }
+    if not bool(finite):
+      raise errors.RunError(
+          f"loss or gradient is not finite at step {step} "
+          f"({_listed({**means, **peaks})}), in batch {step} of {self._data}; "
+          "the last checkpoint is good. Try a smaller optimizer.learning_rate."
+      )
+    if bool(stopping):
+      raise Stopped
+    return {**means, **peaks}
 
   def _run_loop(self, iterator: Iterator, num_steps: tf.Tensor):
+    self.num_traces += 1
     # The first update is outside the loop: it makes the accumulators.
-    sums, weights, finite = self._distributed_step(next(iterator))
+    now, waiting = self._timed_step(iterator)
+    sums, weights, peaks = now.sums, now.weights, _peaks(now.sums)
+    finite, stopping = now.finite, now.stopping
     done = tf.constant(1)
-    while tf.logical_and(done < num_steps, finite):
-      more, more_weights, finite = self._distributed_step(next(iterator))
-      sums = {name: sums[name] + more[name] for name in sums}
-      weights = {name: weights[name] + more_weights[name] for name in weights}
+    while (done < num_steps) & finite & tf.logical_not(stopping):
+      now, waited = self._timed_step(iterator)
+      finite, stopping = now.finite, now.stopping
+      sums = {name: sums[name] + now.sums[name] for name in sums}
+      weights = {name: weights[name] + now.weights[name] for name in weights}
+      latest = _peaks(now.sums)
+      peaks = {name: tf.maximum(peaks[name], latest[name]) for name in peaks}
+      waiting += waited
       done += 1
-    return sums, weights, finite
+    return sums, weights, peaks, finite, stopping, waiting
 
-  def _distributed_step(self, batch: Batch):
-    # Every replica returns the same sums: they are reduced inside.
-    outputs = self._strategy.run(self._step, args=(batch,))
+  def _timed_step(self, iterator: Iterator):
+    """Makes an update; returns its sums, and the seconds of waiting for it."""
+    started = tf.timestamp()
+    with tf.control_dependencies([started]):
+      batch = next(iterator)
+    with tf.control_dependencies(_local_tensors(self._strategy, batch)):
+      waited = tf.timestamp() - started
+    # Every replica returns the same: what they have is summed inside.
+    outputs = self._strategy.run(self._update, args=(batch, self.stop.value()))
     return tf.nest.map_structure(
         lambda value: self._strategy.experimental_local_results(value)[0],
         outputs,
-    )
-
-  def _step(self, batch: Batch):
-    replica = tf.distribute.get_replica_context()
-    step = tf.cast(self._optimizer.iterations, tf.int32)
-    seed = tf.random.experimental.stateless_fold_in(
-        tf.stack([self._seed, step]), replica.replica_id_in_sync_group
-    )
-    with tf.GradientTape() as tape:
-      outputs = self._objective(batch, seed)
-      sums, weights = _reduce(replica, outputs)
-      # Each replica's share of the global mean; the shares are summed below.
-      loss = tf.add_n([
-          tf.reduce_sum(values * weight) / tf.maximum(weights[name], 1e-9)
-          for name, (values, weight) in outputs.losses.items()
-      ])
-    # Dense also for the word table: AdamW moves every row at every step, and
-    # the fused dense kernel does so in one pass, the sparse path in eight.
-    # A head without a loss (no next-sentence pairs) stays as it is.
-    trained, gradients = zip(*(
-        (variable, tf.convert_to_tensor(gradient))
-        for variable, gradient in zip(
-            self._variables, tape.gradient(loss, self._variables), strict=True
-        )
-        if gradient is not None
-    ), strict=True)
-    gradients = replica.all_reduce(
-        tf.distribute.ReduceOp.SUM, list(gradients)
-    )
-    gradients, norm = tf.clip_by_global_norm(gradients, self._clip_norm)
-    rate = _learning_rate(self._optimizer)
-    self._optimizer.apply_gradients(
-        zip(gradients, trained, strict=True),
-        experimental_aggregate_gradients=False,
-    )
-    total = replica.all_reduce(tf.distribute.ReduceOp.SUM, loss)
-    scalars = {"loss": total, "gradient_norm": norm, "learning_rate": rate}
-    for name, value in scalars.items():
-      sums[name], weights[name] = value, tf.ones([])
-    finite = tf.math.is_finite(total) & tf.math.is_finite(norm)
-    return sums, weights, finite
+    ), waited
 
 
-def _reduce(
-    replica: tf.distribute.ReplicaContext, outputs: Outputs
-) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
-  """Returns sums of values and of weights over all replicas, by name."""
-  terms = {**outputs.losses, **outputs.watched}
-  sums = {
-      name: tf.stop_gradient(tf.reduce_sum(values * weights))
-      for name, (values, weights) in terms.items()
+def _peaks(sums: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+  """Returns what a mean over many updates would hide."""
+  return {
+      "loss_max": sums["loss"], "gradient_norm_max": sums["gradient_norm"]
   }
-  totals = {
-      name: tf.reduce_sum(weights) for name, (_, weights) in terms.items()
-  }
-  for name, count in outputs.counts.items():
-    sums[name] = tf.cast(count, tf.float32)
-    totals[name] = tf.zeros([])
-  reduced = replica.all_reduce(tf.distribute.ReduceOp.SUM, (sums, totals))
-  # A count is a sum per update: its weight is one, whatever the replicas.
-  for name in outputs.counts:
-    reduced[1][name] = tf.ones([])
-  return reduced
 
 
-def _learning_rate(optimizer: tf_keras.optimizers.Optimizer) -> tf.Tensor:
-  rate = optimizer.learning_rate
-  if callable(rate):
-    rate = rate(optimizer.iterations)
-  return tf.cast(rate, tf.float32)
+def _local_tensors(strategy: tf.distribute.Strategy, batch: Any) -> list[Any]:
+  return [
+      tensor
+      for value in tf.nest.flatten(batch)
+      for tensor in strategy.experimental_local_results(value)
+  ]
+
+
+def _require_static(iterator: Any) -> None:
+  """Raises InputError unless all batches have one shape."""
+  for spec in tf.nest.flatten(
+      iterator.element_spec, expand_composites=True
+  ):
+    if not spec.shape.is_fully_defined():
+      raise errors.InputError(
+          f"batch: expected tensors of static shape, got {spec.shape} for "
+          f"{spec.name or 'one of them'}; each new shape would be compiled."
+      )
+
+
+def _lost(error: tf.errors.OpError) -> str:
+  reason = error.message.splitlines()[0] if error.message else ""
+  return (
+      f"another worker does not answer ({type(error).__name__}: {reason}); "
+      "start all workers again, and they go on from the last checkpoint."
+  )
+
+
+def _listed(values: dict[str, tf.Tensor]) -> str:
+  return ", ".join(
+      f"{name} {float(value):.4g}"
+      for name, value in values.items()
+      if name != "learning_rate"
+  )

@@ -30,7 +30,9 @@ def test_a_resumed_log_has_each_step_once(tmp_path):
 def test_rates_follow_from_time_and_counts(tmp_path, capsys):
   step = tf.Variable(0, dtype=tf.int64)
   path = tmp_path / "metrics.jsonl"
-  progress = log.ProgressLog(log.MetricsFile(path, 0), step, 4)
+  progress = log.ProgressLog(
+      log.MetricsFile(path, 0), step, 4, lambda: 1e-9
+  )
   step.assign(2)
   progress({"loss": 0.5, "examples": 8.0, "tokens": 80.0})
   progress.note(2, {"accuracy": 0.25, "f1": float("nan")})
@@ -42,6 +44,7 @@ def test_rates_follow_from_time_and_counts(tmp_path, capsys):
   assert first["tokens_per_second"] == pytest.approx(
       10 * first["examples_per_second"], rel=1e-3
   )
+  assert 0 < first["waiting_share"] < 1
   assert second == {"step": 2, "dev_accuracy": 0.25}
   assert "loss 0.5" in capsys.readouterr().err
 

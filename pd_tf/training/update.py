@@ -1,0 +1,228 @@
+"""One update: the gradient of the global mean, clipped and applied."""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+from typing import Any
+from typing import NamedTuple
+from typing import Protocol
+
+import tensorflow as tf
+
+from pd_tf.training import loss_scale as loss_scale_lib
+from pd_tf.training import optimizer as optimizer_lib
+
+Batch = dict[str, tf.Tensor]
+# Name to (values, weights).
+Terms = Mapping[str, tuple[tf.Tensor, tf.Tensor]]
+
+# A mean over nothing is 0, not 0/0.
+LEAST_WEIGHT = 1e-9
+
+
+class Outputs(Protocol):
+  """What an objective makes of a batch, before any mean is taken."""
+
+  @property
+  def losses(self) -> Terms:
+    """The run minimises the sum of their means."""
+
+  @property
+  def watched(self) -> Terms:
+    """Logged beside the losses."""
+
+  @property
+  def counts(self) -> Mapping[str, tf.Tensor]:
+    """Numbers summed over the batch: "tokens", "examples"."""
+
+
+Objective = Callable[[Batch, tf.Tensor], Outputs]
+
+
+class Sums(NamedTuple):
+  """What an update tells, the same on every replica.
+
+  Attributes:
+    sums: By name: values times weights, summed over the global batch.
+    weights: By name: what a sum is divided by for its mean.
+    finite: Bool: neither a loss nor a gradient was infinite or NaN.
+    stopping: Bool: some worker is to stop, so that all are.
+  """
+
+  sums: dict[str, tf.Tensor]
+  weights: dict[str, tf.Tensor]
+  finite: tf.Tensor
+  stopping: tf.Tensor
+
+
+class Update:
+  """Makes one update in the context of a replica."""
+
+  def __init__(
+      self,
+      objective: Objective,
+      variables: list[tf.Variable],
+      optimizer: optimizer_lib.Optimizer,
+      clip_norm: float,
+      seed: int,
+      accumulation_steps: int = 1,
+      jit_compile: bool = False,
+      loss_scale: loss_scale_lib.LossScale | None = None,
+      timeout_seconds: float | None = None,
+  ):
+    """Prepares the update; nothing is traced before the first call.
+
+    Args:
+      objective: From a replica's rows and a dropout seed (Int32 [2]) to what
+        is minimised and watched. Its weights follow from the rows alone.
+      variables: What is trained.
+      optimizer: Its `iterations` is the global step.
+      clip_norm: Bound on the global norm of the gradient.
+      seed: Of dropout; step, replica and micro-batch are folded in.
+      accumulation_steps: Micro-batches that a replica's rows are split into.
+      jit_compile: Whether XLA compiles the forward and backward pass.
+      loss_scale: Keeps float16 gradients from vanishing; None for none.
+      timeout_seconds: How long replicas of other workers are waited for.
+    """
+    self._objective = objective
+    self._variables = variables
+    self._optimizer = optimizer
+    self._clip_norm = clip_norm
+    self._seed = seed
+    self._accumulation_steps = accumulation_steps
+    self._loss_scale = loss_scale
+    self._options = tf.distribute.experimental.CommunicationOptions(
+        timeout_seconds=timeout_seconds
+    )
+    self._trained: list[tf.Variable] = []
+    self._micro_batch = self._forward_and_backward
+    if jit_compile:
+      # Not the sums over replicas, which XLA cannot compile on every device,
+      # and not the optimizer, which gains nothing.
+      self._micro_batch = tf.function(
+          self._forward_and_backward, jit_compile=True, autograph=False
+      )
+
+  def __call__(self, batch: Batch, stop: tf.Tensor) -> Sums:
+    """Makes an update.
+
+    Args:
+      batch: This replica's rows of the global batch.
+      stop: Bool, whether this worker is to stop.
+    """
+    replica = tf.distribute.get_replica_context()
+    step = tf.cast(self._optimizer.iterations, tf.int32)
+    seed = tf.random.experimental.stateless_fold_in(
+        tf.stack([self._seed, step]), replica.replica_id_in_sync_group
+    )
+    weights, stops = self._sum(
+        replica, (self._weights(batch, seed), tf.cast(stop, tf.float32))
+    )
+    sums, gradients = self._sum(replica, self._local(batch, seed, weights))
+    gradients, norm = self._clipped(gradients)
+    finite = tf.math.is_finite(sums["loss"]) & tf.math.is_finite(norm)
+    rate = optimizer_lib.learning_rate(self._optimizer)
+    if self._loss_scale is not None:
+      gradients = self._loss_scale.skip_unless(finite, gradients)
+    optimizer_lib.apply(self._optimizer, gradients, self._trained)
+    if self._loss_scale is not None:
+      sums["loss_scale"] = self._loss_scale.adjust(finite)
+      # What the scale is made to find is no failure of the run.
+      finite = tf.math.is_finite(sums["loss"]) & self._loss_scale.is_useful()
+    sums |= {"gradient_norm": norm, "learning_rate": rate}
+    # A count is a sum per update: its weight is one, whatever the replicas.
+    ones = {name: tf.ones([]) for name in sums if name not in weights}
+    return Sums(sums, {**weights, **ones}, finite, stops > 0)
+
+  def _sum(self, replica: tf.distribute.ReplicaContext, values: Any) -> Any:
+    return replica.all_reduce(
+        tf.distribute.ReduceOp.SUM, values, options=self._options
+    )
+
+  def _weights(self, batch: Batch, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Returns what each mean is divided by, of this replica's rows.
+
+    They must be known before the backward pass of the first micro-batch. They
+    follow from the rows alone, so TensorFlow drops the rest of this graph.
+    """
+    outputs = self._objective(batch, seed)
+    terms = {**outputs.losses, **outputs.watched}
+    return {
+        name: tf.reduce_sum(weights) for name, (_, weights) in terms.items()
+    }
+
+  def _local(
+      self, batch: Batch, seed: tf.Tensor, weights: dict[str, tf.Tensor]
+  ) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
+    """Returns this replica's share of the sums and of the gradient."""
+    scale = tf.ones([]) if self._loss_scale is None else self._loss_scale.value
+    count = self._accumulation_steps
+    if count == 1:
+      return self._micro_batch(batch, seed, weights, scale)
+    parts = tf.nest.map_structure(
+        lambda rows: tf.reshape(rows, [count, -1, *rows.shape[1:]]), batch
+    )
+
+    def part(number: tf.Tensor):
+      rows = tf.nest.map_structure(lambda all_rows: all_rows[number], parts)
+      own_seed = tf.random.experimental.stateless_fold_in(seed, number)
+      return self._micro_batch(rows, own_seed, weights, scale)
+
+    def add(number: tf.Tensor, *total: Any):
+      return number + 1, *tf.nest.map_structure(
+          tf.add, tuple(total), part(number)
+      )
+
+    # The first is outside the loop: it tells what the sums are.
+    _, sums, gradients = tf.while_loop(
+        lambda number, *_: number < count, add, (tf.constant(1), *part(0)),
+        parallel_iterations=1, maximum_iterations=count - 1,
+    )  # fmt: skip
+    return sums, gradients
+
+  def _forward_and_backward(
+      self,
+      batch: Batch,
+      seed: tf.Tensor,
+      weights: dict[str, tf.Tensor],
+      scale: tf.Tensor,
+  ) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
+    with tf.GradientTape() as tape:
+      outputs = self._objective(batch, seed)
+      # A share of the global mean; the shares are summed.
+      loss = tf.add_n([
+          tf.reduce_sum(values * weight)
+          / tf.maximum(weights[name], LEAST_WEIGHT)
+          for name, (values, weight) in outputs.losses.items()
+      ])
+      scaled = loss * scale
+    terms = {**outputs.losses, **outputs.watched}
+    sums = {
+        name: tf.reduce_sum(values * weight)
+        for name, (values, weight) in terms.items()
+    }
+    for name, count in outputs.counts.items():
+      sums[name] = tf.cast(count, tf.float32)
+    sums["loss"] = loss
+    gradients = tape.gradient(scaled, self._variables)
+    # A head without a loss (no next-sentence pairs) stays as it is.
+    self._trained = [
+        variable
+        for variable, gradient in zip(self._variables, gradients, strict=True)
+        if gradient is not None
+    ]
+    # Dense also for the word table: AdamW moves every row at every step, and
+    # the fused dense kernel does so in one pass, the sparse path in eight.
+    return sums, [
+        tf.convert_to_tensor(gradient)
+        for gradient in gradients
+        if gradient is not None
+    ]
+
+  def _clipped(
+      self, gradients: list[tf.Tensor]
+  ) -> tuple[list[tf.Tensor], tf.Tensor]:
+    if self._loss_scale is not None:
+      gradients = [
+          gradient / self._loss_scale.value for gradient in gradients
+      ]
+    return tf.clip_by_global_norm(list(gradients), self._clip_norm)

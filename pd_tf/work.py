@@ -1,0 +1,272 @@
+"""What a training run starts from, and the data and objective it works on."""
+
+from collections.abc import Callable
+import dataclasses
+import functools
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+
+from pd_tf.config import encoder as encoder_config
+from pd_tf.config import errors
+from pd_tf.config import pretrained
+from pd_tf.config import train as train_config
+from pd_tf.data import examples as examples_lib
+from pd_tf.data import packing
+from pd_tf.data import pretraining as pretraining_data
+from pd_tf.data import tasks
+from pd_tf.data import transfer
+from pd_tf.formats import detect
+from pd_tf.modeling import bert
+from pd_tf.objectives import classification
+from pd_tf.objectives import distillation
+from pd_tf.objectives import pretraining
+from pd_tf.objectives import regression
+from pd_tf.text import vocabulary as vocabulary_lib
+from pd_tf.text import wordpiece
+from pd_tf.training import update
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+  """What a run starts from.
+
+  Attributes:
+    encoder: Shape of the student.
+    weights: By canonical name; empty for a random start.
+    vocabulary: The student's.
+    lower_case: Whether its texts are lower-cased.
+    task: What the head among the weights predicts; None without one.
+  """
+
+  encoder: encoder_config.EncoderConfig
+  weights: dict[str, np.ndarray]
+  vocabulary: vocabulary_lib.Vocabulary
+  lower_case: bool
+  task: pretrained.TaskHead | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+  """What differs between objectives: data and objective.
+
+  Attributes:
+    dataset: From the first step wanted to an endless data set.
+    objective: From the model to what is minimised.
+    steps_per_epoch: Updates of one pass over the data.
+    data: Names what batches are made of.
+    task: What a task head predicts; None for pre-training.
+    dev: Examples to evaluate on, or None.
+  """
+
+  dataset: Callable[[int], tf.data.Dataset]
+  objective: Callable[[bert.Bert], update.Objective]
+  steps_per_epoch: float
+  data: str
+  task: pretrained.TaskHead | None = None
+  dev: examples_lib.Examples | None = None
+
+
+def start(settings: train_config.TrainConfig) -> Start:
+  """Reads what a run starts from.
+
+  Raises:
+    InputError: init_from or vocab_file cannot be read or does not fit.
+  """
+  if settings.init_from is None:
+    return _randomstart(settings)
+  source = detect.read(settings.init_from)
+  config = source.encoder
+  if settings.encoder is not None:
+    settings.encoder.require_shape(config, settings.init_from)
+    config = settings.encoder
+  entries = source.vocabulary
+  if settings.vocab_file is not None:
+    entries = vocabulary_lib.read(settings.vocab_file).entries
+    if source.vocabulary and source.vocabulary != entries:
+      raise errors.InputError(
+          f"vocab_file: {settings.vocab_file} is another vocabulary than that "
+          f"of {settings.init_from}."
+      )
+  vocabulary = vocabulary_lib.Vocabulary(entries)
+  _require_vocabulary(vocabulary, config, settings.init_from)
+  return Start(
+      config, source.weights, vocabulary, source.lower_case, source.task
+  )
+
+
+def _randomstart(settings: train_config.TrainConfig) -> Start:
+  config = settings.encoder or encoder_config.EncoderConfig()
+  vocab_file = settings.vocab_file
+  if vocab_file is None and settings.pretraining.segments is not None:
+    vocab_file = str(pathlib.Path(settings.pretraining.segments) / "vocab.txt")
+  if vocab_file is None:
+    raise errors.InputError(
+        "vocab_file: expected a vocab.txt, or init_from, got neither."
+    )
+  vocabulary = vocabulary_lib.read(vocab_file)
+  _require_vocabulary(vocabulary, config, "encoder.vocab_size")
+  return Start(config, {}, vocabulary, settings.lower_case)
+
+
+def _require_vocabulary(
+    vocabulary: vocabulary_lib.Vocabulary,
+    config: encoder_config.EncoderConfig,
+    name: str,
+) -> None:
+  if len(vocabulary) != config.vocab_size:
+    raise errors.InputError(
+        f"{name}: the encoder has {config.vocab_size} vocabulary entries, the "
+        f"vocab_file {len(vocabulary)}; expected the same number."
+    )
+
+
+def work(settings: train_config.TrainConfig, start: Start) -> Work:
+  """Returns the data and the objective of a run.
+
+  Raises:
+    InputError: A file or setting of the objective is not what it must be.
+  """
+  return _WORK[settings.objective](settings, start)
+
+
+def _pretrain(settings: train_config.TrainConfig, start: Start) -> Work:
+  config = settings.pretraining
+  if config.segments is None:
+    raise errors.InputError(
+        "pretraining.segments: expected a directory of `pd-tf prepare`, got "
+        "none."
+    )
+  segments = pathlib.Path(config.segments)
+  manifest = pretraining_data.manifest(segments)
+  _require_positions(manifest["seq_length"], start, "pretraining.segments")
+  if manifest["vocab_sha256"] != start.vocabulary.sha256:
+    raise errors.InputError(
+        f"pretraining.segments: {segments} was made with another vocabulary "
+        "than the student's."
+    )
+  with_pairs = config.next_sentence and manifest["next_sentence"]
+
+  def dataset(start_step: int) -> tf.data.Dataset:
+    return pretraining_data.dataset(
+        segments, settings.batch_size, config.mask_rate,
+        config.max_predictions, settings.seed, start_step,
+    )
+
+  return Work(
+      dataset,
+      lambda model: functools.partial(
+          pretraining.outputs, model, with_pairs=with_pairs
+      ),
+      manifest["num_rows"] / settings.batch_size,
+      config.segments,
+  )
+
+
+def _finetune(settings: train_config.TrainConfig, start: Start) -> Work:
+  config = settings.task
+  if config.train_file is None:
+    raise errors.InputError(
+        "task.train_file: expected a file of labelled examples, got none."
+    )
+  _require_positions(settings.seq_length, start, "seq_length")
+  read = tasks.read(config.train_file, config.text_columns, config.label_column)
+  task = tasks.head(config, read.labels)
+  examples = _examples(settings, start, config.train_file, task).sample(
+      config.train_examples, settings.seed, "task.train_examples"
+  )
+  objective = _OF_KIND[task.kind]
+  return _task_work(
+      settings, start, task, examples, objective, config.train_file
+  )
+
+
+def _distill(settings: train_config.TrainConfig, start: Start) -> Work:
+  config = settings.distillation
+  _require_positions(settings.seq_length, start, "seq_length")
+  stored = transfer.read_all(
+      config.transfer_sets, "distillation.transfer_sets"
+  )
+  if stored.vocab_sha256 != start.vocabulary.sha256:
+    raise errors.InputError(
+        f"distillation.transfer_sets: {config.transfer_sets[0]} was tokenized "
+        "with another vocabulary than the student's."
+    )
+  task = stored.task
+  longest = int(stored.examples.lengths.max())
+  if longest > settings.seq_length:
+    raise errors.InputError(
+        f"seq_length ({settings.seq_length}) must be at least the longest "
+        f"transfer example's {longest} tokens."
+    )
+  examples = stored.examples.sample(
+      config.transfer_examples, settings.seed, "distillation.transfer_examples"
+  )
+  objective = functools.partial(
+      distillation.outputs,
+      kind=task.kind,
+      temperature=config.temperature,
+      hard_label_weight=config.hard_label_weight,
+  )
+  return _task_work(
+      settings, start, task, examples, objective,
+      ", ".join(config.transfer_sets),
+  )
+
+
+def _task_work(
+    settings: train_config.TrainConfig,
+    start: Start,
+    task: pretrained.TaskHead,
+    examples: examples_lib.Examples,
+    objective: Callable[..., update.Outputs],
+    data: str,
+) -> Work:
+  shape = packing.shape_for(examples, settings.batch_size, settings.seq_length)
+  rows = packing.rows_per_epoch(examples, shape, settings.seed)
+  dev_file = settings.task.dev_file
+
+  return Work(
+      lambda start_step: packing.dataset(
+          examples, shape, settings.seed, start_step
+      ),
+      lambda model: functools.partial(objective, model),
+      rows / shape.rows,
+      data,
+      task,
+      None if dev_file is None
+      else _examples(settings, start, dev_file, task),
+  )
+
+
+def _examples(
+    settings: train_config.TrainConfig,
+    start: Start,
+    path: str,
+    task: pretrained.TaskHead,
+) -> examples_lib.Examples:
+  return tasks.examples(
+      settings.task, path, task, _word_piece(start), settings.seq_length
+  )
+
+
+def _word_piece(start: Start) -> wordpiece.WordPiece:
+  return wordpiece.WordPiece(start.vocabulary, start.lower_case)
+
+
+def _require_positions(seq_length: int, start: Start, name: str) -> None:
+  if seq_length > start.encoder.max_positions:
+    raise errors.InputError(
+        f"{name}: rows of {seq_length} tokens are longer than the position "
+        f"table's {start.encoder.max_positions}."
+    )
+
+
+_OF_KIND: dict[str, Callable[..., update.Outputs]] = {
+    "classification": classification.outputs,
+    "regression": regression.outputs,
+}
+_WORK: dict[
+    str, Callable[[train_config.TrainConfig, Start], Work]
+] = {"pretrain": _pretrain, "finetune": _finetune, "distill": _distill}
