@@ -27,6 +27,12 @@ from pd_tf.modeling import miniatures
 MANIFEST = "manifest.json"
 TABLE = "README.md"
 
+# What is read of an entry of the manifest.
+_KEYS = {
+    "path", "format", "num_layers", "hidden_size", "num_parameters", "bytes",
+    "model_sha256", "files",
+}
+
 Size = tuple[int, int]
 
 
@@ -99,8 +105,14 @@ def _sources(directory: pathlib.Path) -> dict[Size, pathlib.Path]:
 def _size(path: pathlib.Path) -> Size | None:
   """Returns L and H of a model, None if it is none or of another shape."""
   try:
-    detect.detect(path)
+    kind = detect.detect(path)
   except errors.InputError:
+    return None
+  # Beside trainings there are runs of other verbs, and such as just began.
+  if kind == "run" and not any(
+      (path / name).is_dir() for name in detect.RUN_MODELS
+  ):
+    logging.warning("%s: is a run without a model, left out.", path)
     return None
   shape = detect.read(path).encoder
   size = (shape.num_layers, shape.hidden_size)
@@ -229,12 +241,16 @@ def _read_manifest(to: pathlib.Path) -> list[dict[str, Any]]:
   if not path.is_file():
     return []
   try:
-    return json.loads(path.read_text(encoding="utf-8"))["models"]
-  except (ValueError, KeyError, TypeError):
+    entries = json.loads(path.read_text(encoding="utf-8"))["models"]
+    whole = all(_KEYS <= entry.keys() for entry in entries)
+  except (ValueError, KeyError, TypeError, AttributeError):
+    whole = False
+  if not whole:
     raise errors.InputError(
         f"{path}: expected the list of an earlier export, is damaged; remove "
         "it to write all models anew."
-    ) from None
+    )
+  return entries
 
 
 def _write_lists(to: pathlib.Path, entries: list[dict[str, Any]]) -> None:

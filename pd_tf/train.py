@@ -20,6 +20,7 @@ import functools
 import pathlib
 import tempfile
 from typing import Any
+import zlib
 
 from absl import logging
 import tensorflow as tf
@@ -85,7 +86,10 @@ def run(
   if finished is not None:
     logging.warning("%s is finished; nothing to do.", run_dir)
     return finished
-  with _place(run_dir, where) as place:
+  with (
+      _place(run_dir, where) as place,
+      strategy_lib.others_answering(strategy),
+  ):
     result = _Run(settings, run_dir, place, where, strategy, start, work).run()
   if where.is_chief:
     run_dir_lib.finish(run_dir, result)
@@ -189,6 +193,16 @@ class _Run:
           f"train_steps ({plan.train_steps}) must be at least {step_now}, the "
           f"updates that {self.run_dir} has made."
       )
+    strategy_lib.require_same(
+        self.strategy,
+        {
+            "settings": zlib.crc32(
+                settings_lib.to_yaml(self.settings).encode("utf-8")
+            ),
+            "checkpoint": step_now,
+        },
+        self.where.worker_timeout,
+    )
     if self.where.is_chief:
       run_dir_lib.go_on(self.run_dir, self.settings)
 

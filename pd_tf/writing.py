@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 import dataclasses
-import json
 import pathlib
 import tempfile
 import types
@@ -15,8 +14,8 @@ from pd_tf.config import errors
 from pd_tf.config import export as export_config
 from pd_tf.config import pretrained
 from pd_tf.formats import archive
-from pd_tf.formats import bert_config
 from pd_tf.formats import canonical
+from pd_tf.formats import config_file
 from pd_tf.formats import hugging_face
 from pd_tf.formats import keras_hub
 from pd_tf.formats import model_garden
@@ -118,7 +117,7 @@ def write_model(
       "format": request.format,
       "bytes": _bytes(to),
       "num_parameters": _num_parameters(kept),
-      "dropped": sorted(model.weights.keys() - kept.weights.keys()),
+      "dropped": _dropped(model, kept, request),
   }
 
 
@@ -143,6 +142,17 @@ def _without_what_is_dropped(
       weights=weights,
       task=model.task if canonical.TASK in kept else None,
   )
+
+
+def _dropped(
+    model: pretrained.Pretrained,
+    kept: pretrained.Pretrained,
+    request: Request,
+) -> list[str]:
+  # Whoever asks for the preprocessing asks for no weights.
+  if request.format == "preprocess":
+    return []
+  return sorted(model.weights.keys() - kept.weights.keys())
 
 
 def _carried(parts: list[str], request: Request) -> list[str]:
@@ -278,9 +288,7 @@ def _keep_config(path: pathlib.Path, model: pretrained.Pretrained) -> None:
   """Writes beside a SavedModel what its graph does not tell."""
   config = path / saved_model.CONFIG
   config.parent.mkdir(exist_ok=True)
-  config.write_text(
-      json.dumps(bert_config.to_json(model.encoder)), encoding="utf-8"
-  )
+  config_file.write(config, model)
 
 
 def _write_preprocess(

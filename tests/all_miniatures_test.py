@@ -168,6 +168,16 @@ def test_two_of_a_size_are_named(models, tmp_path):
     export.run(settings(models, tmp_path / "out"))
 
 
+def test_runs_without_a_model_are_left_out(models, tmp_path, caplog):
+  (models / "soft_labels").mkdir()
+  (models / "soft_labels" / "config.yaml").write_text("seed: 0")
+  result = export.run(
+      settings(models, tmp_path / "out", formats=("release",))
+  )
+  assert len(result["models"]) == 2
+  assert "soft_labels: is a run without a model, left out." in caplog.text
+
+
 def test_directory_of_other_things_is_left_alone(models, tmp_path):
   (tmp_path / "thesis.tex").touch()
   with pytest.raises(errors.InputError, match="^to: .* must be a new or empty"):
@@ -177,6 +187,7 @@ def test_directory_of_other_things_is_left_alone(models, tmp_path):
 def test_damaged_manifest_is_named(models, tmp_path):
   to = tmp_path / "out"
   export.run(settings(models, to, formats=("release",)))
-  (to / "manifest.json").write_text("{")
-  with pytest.raises(errors.InputError, match="manifest.json: expected the"):
-    export.run(settings(models, to))
+  for content in ("{", "[]", '{"models": [1]}', '{"models": [{"path": "a"}]}'):
+    (to / "manifest.json").write_text(content)
+    with pytest.raises(errors.InputError, match="manifest.json: expected the"):
+      export.run(settings(models, to))

@@ -2,10 +2,12 @@
 
 import os
 import pathlib
+import random
 import sys
 
 import hypothesis
 import pytest
+import yaml
 
 DATA_VARIABLE = "PD_TF_DATA"
 
@@ -70,3 +72,86 @@ def two_replicas():
 def real_data() -> pathlib.Path:
   """The folder of real data; its tests carry the mark real_data."""
   return pathlib.Path(os.environ[DATA_VARIABLE])
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+  """Settings, config.yaml, for tiny runs of all three objectives.
+
+  Beside the file lies what it names: a vocabulary, a task, segments and a
+  transfer set. There is no dropout, which would differ between strategies.
+  """
+  folder = tmp_path_factory.mktemp("tiny")
+  good, bad, things = ("good", "fine"), ("bad", "poor"), ("film", "book")
+  words = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "a",
+           *good, *bad, *things)  # fmt: skip
+  draw = random.Random(0)
+  labelled = []
+  for _ in range(96):
+    side = draw.randrange(2)
+    sides = (bad, good)[side], things
+    text = " ".join(["the", *map(draw.choice, sides)] * draw.randint(1, 2))
+    labelled.append((text, side))
+  texts = [text for text, _ in labelled]
+  documents = ["\n".join(texts[i : i + 4]) for i in range(0, 96, 4)]
+  (folder / "vocab.txt").write_text("\n".join(words) + "\n")
+  (folder / "corpus.txt").write_text("\n\n".join(documents) + "\n")
+  (folder / "task.tsv").write_text(
+      "sentence\tlabel\n"
+      + "".join(f"{text}\t{side}\n" for text, side in labelled)
+  )
+  (folder / "config.yaml").write_text(yaml.safe_dump({
+      "encoder": {
+          "num_layers": 1, "hidden_size": 16, "head_size": 8,
+          "vocab_size": len(words), "max_positions": 16,
+          "hidden_dropout": 0.0, "attention_dropout": 0.0,
+      },
+      "vocab_file": f"{folder}/vocab.txt",
+      "seq_length": 16, "batch_size": 8, "steps_per_loop": 5,
+      "checkpoint_steps": 5, "evaluate_steps": 5, "train_steps": 20,
+      "optimizer": {"learning_rate": 1e-3},
+      "task": {"train_file": f"{folder}/task.tsv"},
+      "pretraining": {"segments": f"{folder}/segments"},
+      "distillation": {"transfer_sets": [f"{folder}/soft"]},
+  }))
+  _write_prepared(folder)
+  return folder
+
+
+def _write_prepared(folder: pathlib.Path) -> None:
+  """Writes segments, and a transfer set of a teacher that draws its logits."""
+  # Here, so that other tests do not wait for TensorFlow.
+  import numpy as np
+
+  from pd_tf import prepare
+  from pd_tf.config import prepare as prepare_config
+  from pd_tf.config import pretrained
+  from pd_tf.config import task as task_config
+  from pd_tf.data import tasks
+  from pd_tf.data import transfer
+  from pd_tf.text import vocabulary as vocabulary_lib
+  from pd_tf.text import wordpiece
+
+  vocab_file = f"{folder}/vocab.txt"
+  prepare.run(
+      prepare_config.PrepareConfig(
+          inputs=(f"{folder}/corpus.txt",), vocab_file=vocab_file,
+          seq_length=16, num_shards=2,
+      ),
+      folder / "segments",
+  )
+  vocabulary = vocabulary_lib.read(vocab_file)
+  examples = tasks.examples(
+      task_config.TaskConfig(), f"{folder}/task.tsv",
+      pretrained.TaskHead("classification", ("0", "1")),
+      wordpiece.WordPiece(vocabulary, True), 16,
+  )
+  (folder / "soft").mkdir()
+  logits = np.random.default_rng(0).normal(size=[len(examples), 2])
+  transfer.write_part(
+      folder / "soft", 0, examples, logits.astype(np.float32)
+  )
+  transfer.finish(folder / "soft", {
+      "num_parts": 1, "kind": "classification", "label_names": ["0", "1"],
+      "num_texts": 1, "vocab_sha256": vocabulary.sha256,
+  })

@@ -75,7 +75,7 @@ def stages(
     known[name] = os.path.join(top, name)
     later = settings.stages.keys() - known.keys()
     try:
-      planned.append(_stage(name, stage, known, later, settings.roots, kinds))
+      planned.append(_stage(name, stage, known, later, settings, kinds))
       _require_files(planned[-1], top)
     except errors.InputError as error:
       raise errors.InputError(f"stages.{name}: {error}") from None
@@ -117,17 +117,24 @@ def _stage(
     stage: recipe.StageConfig,
     known: Names,
     later: set[str],
-    roots: tuple[str, ...],
+    settings: recipe.RecipeConfig,
     kinds: Mapping[str, type],
 ) -> Stage:
   if stage.verb is None:
     raise errors.InputError("verb: expected the verb to run, got none.")
   tree: dict[str, Any] = {}
-  for path in stage.config:
-    path = interpolation.fill_text(path, known, "config")
-    settings_lib.merge(tree, settings_lib.read_yaml(_found(path, roots)))
+
+  def merge_files(paths: tuple[str, ...], name: str) -> None:
+    for path in paths:
+      path = interpolation.fill_text(path, known, name)
+      found = _found(path, settings.roots)
+      settings_lib.merge(tree, settings_lib.read_yaml(found))
+
+  merge_files(stage.config, "config")
   for dotted, value in stage.set.items():
     settings_lib.merge(tree, settings_lib.nested(dotted, value))
+  if stage.verb == "train":
+    merge_files(settings.train_config, "train_config")
   ahead = sorted(interpolation.references(tree) & later)
   if ahead:
     raise errors.InputError(
@@ -140,11 +147,9 @@ def _stage(
   filled = {
       key: interpolation.fill(value, known, key) for key, value in tree.items()
   }
-  settings: Any = settings_lib.from_mapping(kind, filled)
+  own: Any = settings_lib.from_mapping(kind, filled)
   # What a stage writes is what is moved aside when it is stale.
-  return Stage(
-      name, stage.verb, settings, pathlib.Path(filled.get(TO, directory))
-  )
+  return Stage(name, stage.verb, own, pathlib.Path(filled.get(TO, directory)))
 
 
 def _found(path: str, roots: tuple[str, ...]) -> str:

@@ -34,6 +34,10 @@ class RecipeConfig:
   variables: dict[str, str | None] = settings.mapping(
       "Values for {NAME} in settings; one that is null must be given."
   )
+  train_config: tuple[str, ...] = settings.setting(
+      (), "Config files over all that stages of the verb train set; "
+      "configs/debug.yaml makes a trial of them."
+  )
   epilogue: str = settings.setting("", "Text printed at the end.")
   roots: tuple[str, ...] = settings.setting(
       (), "Where stages' config files are looked for after the current "

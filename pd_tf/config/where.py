@@ -25,7 +25,7 @@ class Where:
       "multi_worker_mirrored: those of several, see docs/scaling.md; tpu.",
   )
   tpu: str | None = settings.setting(
-      None, "Name or address (grpc://…) of the TPU; null or local: this host's."
+      None, "local: this host's; or the TPU's name or address (grpc://…)."
   )
   num_gpus: int | None = settings.setting(
       None, "GPUs used on each machine; null: all."

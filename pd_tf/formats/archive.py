@@ -31,13 +31,15 @@ def unpacked(
     A temporary directory with the files.
 
   Raises:
-    InputError: It is no zip, is damaged, too large, leads out of the directory,
-      or has not exactly one `marker`.
+    InputError: It is no zip, is damaged, too large or larger than the room
+      there is, leads out of the directory, or has not exactly one `marker`.
   """
   with tempfile.TemporaryDirectory(prefix="pd_tf_") as directory:
     try:
       with zipfile.ZipFile(path) as archive:
-        for member in _members(archive, path, marker, max_bytes):
+        members = _members(archive, path, marker, max_bytes)
+        _require_room(members, path, directory)
+        for member in members:
           name = pathlib.PurePosixPath(member.filename).name
           # Reads no more than the size that was checked.
           with archive.open(member) as source:
@@ -77,6 +79,18 @@ def pack(directory: pathlib.Path, path: pathlib.Path) -> None:
       with open(file, "rb") as source, archive.open(member, "w") as packed:
         shutil.copyfileobj(source, packed, 2**20)
       file.unlink()
+
+
+def _require_room(
+    members: list[zipfile.ZipInfo], path: pathlib.Path, directory: str
+) -> None:
+  size = sum(info.file_size for info in members)
+  free = shutil.disk_usage(directory).free
+  if size > free:
+    raise errors.InputError(
+        f"{path}: unpacks to {size} bytes, {tempfile.gettempdir()} has {free} "
+        "free; TMPDIR names another place."
+    )
 
 
 def _members(

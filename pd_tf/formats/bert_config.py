@@ -33,23 +33,23 @@ def from_json(
   Raises:
     InputError: A key is missing or its value is no encoder's.
   """
-  hidden = _integer(values, "hidden_size", path)
-  heads = _integer(values, "num_attention_heads", path)
+  hidden = integer(values, "hidden_size", path)
+  heads = integer(values, "num_attention_heads", path)
   if hidden % heads:
     raise errors.InputError(
         f"{path}: hidden_size ({hidden}) must be a multiple of "
         f"num_attention_heads ({heads})."
     )
-  inner = _integer(values, "intermediate_size", path)
+  inner = integer(values, "intermediate_size", path)
   try:
     return encoder.EncoderConfig(
         num_layers=_num_layers(values, path),
         hidden_size=hidden,
         head_size=hidden // heads,
         intermediate_size=None if inner == 4 * hidden else inner,
-        vocab_size=_integer(values, "vocab_size", path),
-        max_positions=_integer(values, "max_position_embeddings", path),
-        type_vocab_size=_integer(values, "type_vocab_size", path),
+        vocab_size=integer(values, "vocab_size", path),
+        max_positions=integer(values, "max_position_embeddings", path),
+        type_vocab_size=integer(values, "type_vocab_size", path),
         hidden_act=_activation(values, path, activations),
         hidden_dropout=_number(values, "hidden_dropout_prob", 0.1, path),
         attention_dropout=_number(
@@ -89,7 +89,17 @@ def to_json(config: encoder.EncoderConfig) -> dict[str, Any]:
   return values
 
 
-def _integer(values: Mapping[str, Any], key: str, path: pathlib.Path) -> int:
+def integer(values: Mapping[str, Any], key: str, path: pathlib.Path) -> int:
+  """Returns a value that is a size.
+
+  Args:
+    values: The JSON object.
+    key: Its name there.
+    path: The file, for messages.
+
+  Raises:
+    InputError: It is missing or none.
+  """
   value = values.get(key)
   if not isinstance(value, int) or isinstance(value, bool) or value < 1:
     raise errors.InputError(
@@ -100,7 +110,7 @@ def _integer(values: Mapping[str, Any], key: str, path: pathlib.Path) -> int:
 
 
 def _num_layers(values: Mapping[str, Any], path: pathlib.Path) -> int:
-  layers = _integer(values, "num_hidden_layers", path)
+  layers = integer(values, "num_hidden_layers", path)
   if layers > MAX_LAYERS:
     raise errors.InputError(
         f"{path}: num_hidden_layers must be at most {MAX_LAYERS}, was {layers}."

@@ -5,6 +5,8 @@ No object graph: the index maps names to tensors and nothing else.
 
 from collections.abc import Iterable
 from collections.abc import Mapping
+import glob
+import math
 import pathlib
 from typing import Any
 
@@ -39,6 +41,10 @@ class Checkpoint:
       self._types = self._reader.get_variable_to_dtype_map()
     except _DAMAGES as error:
       raise errors.InputError(_unreadable(prefix, error)) from None
+    data = glob.escape(prefix.name) + ".data-*"
+    self._num_bytes = sum(
+        path.stat().st_size for path in prefix.parent.glob(data)
+    )
     # Some tools leave the output's number in a tensor's name.
     self._stored_names = {name.removesuffix(":0"): name for name in stored}
     self.shapes = {
@@ -72,6 +78,13 @@ class Checkpoint:
       raise errors.InputError(
           f"{self.prefix}: {name} must be float32, is "
           f"{self._types[stored_name].name}."
+      )
+    size = math.prod(self.shapes[name]) * self._types[stored_name].size
+    # Before memory is taken for whatever an index claims.
+    if size > self._num_bytes:
+      raise errors.InputError(
+          f"{self.prefix}: not a readable checkpoint: {name} has {size} bytes, "
+          f"the data files {self._num_bytes}."
       )
     return np.asarray(self.read_as_is(name), np.float32)
 

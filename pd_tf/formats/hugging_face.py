@@ -18,6 +18,7 @@ from pd_tf.formats import hugging_face_names
 from pd_tf.formats import hugging_face_tokenizer
 from pd_tf.formats import json_file
 from pd_tf.formats import safetensors_file
+from pd_tf.formats import vocabulary_file
 
 CONFIG_NAME = hugging_face_config.NAME
 
@@ -97,7 +98,7 @@ def write(path: pathlib.Path, model: pretrained.Pretrained) -> None:
   parts = canonical.groups(model.encoder, num_outputs)
   shapes = {name: array.shape for name, array in model.weights.items()}
   present = canonical.present(parts, shapes, "model")
-  hugging_face_tokenizer.require_vocabulary(model)
+  vocabulary_file.require_whole(model.vocabulary, model.encoder.vocab_size)
   values = hugging_face_config.to_json(model, present)
   bare = values["architectures"] == [hugging_face_config.BARE]
   path.mkdir()

@@ -10,9 +10,9 @@ from absl import logging
 from pd_tf.config import encoder
 from pd_tf.config import errors
 from pd_tf.config import pretrained
-from pd_tf.config import settings
 from pd_tf.formats import bert_config
 from pd_tf.formats import canonical
+from pd_tf.formats import task_file
 from pd_tf.text import vocabulary as vocabulary_lib
 
 NAME = "config.json"
@@ -98,15 +98,13 @@ def read_task(
   names = _label_names(values, num_outputs, path)
   if kind == "regression" and not own and names == ("LABEL_0",):
     names = ("score",)
-  num_texts = own.get("num_texts", 1)
-  if num_texts not in (1, 2):
-    raise errors.InputError(
-        f"{path}: {_OWN_KEY}.num_texts must be 1 or 2, was {num_texts!r}."
-    )
-  return settings.from_mapping(
-      pretrained.TaskHead,
-      {"kind": kind, "label_names": names, "num_texts": num_texts},
-      prefix=f"{path}: {_OWN_KEY}.",
+  return task_file.from_mapping(
+      {
+          "kind": kind,
+          "label_names": names,
+          "num_texts": own.get("num_texts", 1),
+      },
+      f"{path}: {_OWN_KEY}.",
   )
 
 

@@ -84,14 +84,6 @@ def read_lower_case(
   return lower_case
 
 
-def require_vocabulary(model: pretrained.Pretrained) -> None:
-  """Raises InputError unless the model's vocabulary can be written."""
-  vocabulary_file.require_size(
-      model.vocabulary, model.encoder.vocab_size, "vocabulary"
-  )
-  vocabulary_lib.Vocabulary(model.vocabulary)
-
-
 def write(directory: pathlib.Path, model: pretrained.Pretrained) -> None:
   """Writes vocab.txt, tokenizer.json and tokenizer_config.json."""
   vocabulary_file.write(directory / vocabulary_file.NAME, model.vocabulary)

@@ -6,15 +6,22 @@ from typing import Any
 
 from pd_tf.config import errors
 
+# The largest that there are, tokenizer.json of 250,000 entries, have 17 MB; as
+# objects they take ten times as much.
+MAX_BYTES = 64 * 2**20
+
 
 def read(path: pathlib.Path) -> dict[str, Any]:
   """Returns the object in a JSON file.
 
   Raises:
-    InputError: The file is missing, not UTF-8, not JSON or no object.
+    InputError: The file is missing, too large, not UTF-8, not JSON or no
+      object.
   """
   try:
-    values = json.loads(path.read_bytes().decode("utf-8"))
+    values = json.loads(_content(path).decode("utf-8"))
+  except errors.InputError:
+    raise
   except FileNotFoundError:
     raise errors.InputError(f"{path}: no such file.") from None
   except OSError as error:
@@ -32,3 +39,13 @@ def read(path: pathlib.Path) -> dict[str, Any]:
         f"{path}: expected a JSON object, got {type(values).__name__}."
     )
   return values
+
+
+def _content(path: pathlib.Path) -> bytes:
+  with path.open("rb") as file:
+    content = file.read(MAX_BYTES + 1)
+  if len(content) > MAX_BYTES:
+    raise errors.InputError(
+        f"{path}: must have at most {MAX_BYTES} bytes, has more."
+    )
+  return content

@@ -21,6 +21,7 @@ import numpy as np
 from pd_tf.config import encoder
 from pd_tf.config import errors
 from pd_tf.config import pretrained
+from pd_tf.formats import bert_config
 from pd_tf.formats import canonical
 from pd_tf.formats import hdf5_file
 from pd_tf.formats import json_file
@@ -215,7 +216,7 @@ def _read_head(
     return None
   num_outputs = 0
   if part == canonical.TASK:
-    num_outputs = keras_hub_config.integer(
+    num_outputs = bert_config.integer(
         keras_hub_config.section(values, path), "num_classes", path
     )
   source = directory / _TASK_WEIGHTS
@@ -224,7 +225,9 @@ def _read_head(
   )
   weights |= _read(tensors, config, (part,), num_outputs, ignored)
   if part == canonical.TASK:
-    return _task(directory, num_outputs)
+    return task_file.read_if_there(
+        directory / keras_hub_writing.LABELS_NAME, num_outputs, directory
+    )
   return None
 
 
@@ -244,22 +247,6 @@ def _head_part(
     ignored.append(f"the head {name} with activation {activation}")
     return None
   return _PARTS[name]
-
-
-def _task(directory: pathlib.Path, num_outputs: int) -> pretrained.TaskHead:
-  path = directory / keras_hub_writing.LABELS_NAME
-  if path.exists():
-    task = task_file.read(path)
-    task_file.require_outputs(task, num_outputs, path)
-    return task
-  if num_outputs == 1:
-    return pretrained.TaskHead("regression", ("score",))
-  logging.warning(
-      "%s: has no %s; labels are named by their numbers.", directory, path.name
-  )
-  return pretrained.TaskHead(
-      "classification", tuple(map(str, range(num_outputs)))
-  )
 
 
 def _read_lower_case(

@@ -80,28 +80,15 @@ def section(values: Mapping[str, Any], path: pathlib.Path) -> dict[str, Any]:
   return config
 
 
-def integer(values: Mapping[str, Any], key: str, path: pathlib.Path) -> int:
-  """Returns a setting that is a size.
-
-  Raises:
-    InputError: It is missing or none.
-  """
-  value = values.get(key)
-  if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-    raise errors.InputError(
-        f"{path}: {key} must be an integer of at least 1, "
-        + (f"was {value!r}." if key in values else "is not there.")
-    )
-  return value
-
-
 def _encoder(
     values: Mapping[str, Any], path: pathlib.Path
 ) -> encoder.EncoderConfig:
   sizes = {
-      ours: integer(values, theirs, path) for ours, theirs in _SIZES.items()
+      ours: bert_config.integer(values, theirs, path)
+      for ours, theirs in _SIZES.items()
   }
-  hidden, heads = sizes["hidden_size"], integer(values, "num_heads", path)
+  hidden = sizes["hidden_size"]
+  heads = bert_config.integer(values, "num_heads", path)
   if hidden % heads:
     raise errors.InputError(
         f"{path}: hidden_dim ({hidden}) must be a multiple of num_heads "

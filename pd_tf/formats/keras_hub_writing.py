@@ -17,7 +17,6 @@ from pd_tf.formats import keras_hub_config
 from pd_tf.formats import keras_hub_names
 from pd_tf.formats import task_file
 from pd_tf.formats import vocabulary_file
-from pd_tf.text import vocabulary as vocabulary_lib
 
 # The meaning of a head; Keras Hub has a task.json of its own.
 LABELS_NAME = "labels.json"
@@ -37,7 +36,7 @@ def write(path: pathlib.Path, model: pretrained.Pretrained) -> None:
   """
   parts = _parts(model)
   _require_computable(model.encoder)
-  _require_vocabulary(model)
+  vocabulary_file.require_whole(model.vocabulary, model.encoder.vocab_size)
   with _without_warnings():
     _save(path, model, parts)
   # Keras models are full of circles: six of BERT-Base were never freed while
@@ -109,13 +108,6 @@ def _require_computable(config: encoder.EncoderConfig) -> None:
         config.hidden_dropout,
         config.attention_dropout,
     )
-
-
-def _require_vocabulary(model: pretrained.Pretrained) -> None:
-  vocabulary_file.require_size(
-      model.vocabulary, model.encoder.vocab_size, "vocabulary"
-  )
-  vocabulary_lib.Vocabulary(model.vocabulary)
 
 
 def _keras_hub() -> Any:

@@ -85,8 +85,8 @@ def read(path: str | pathlib.Path) -> pretrained.Pretrained:
       lower_case=config_file.read_lower_case(
           directory / config_file.NAME, vocabulary
       ),
-      task=model_garden_weights.task(
-          found, directory / task_file.NAME, prefix
+      task=task_file.read_if_there(
+          directory / task_file.NAME, found.num_outputs, prefix
       ),
   )
 

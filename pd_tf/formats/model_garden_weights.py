@@ -11,12 +11,10 @@ import numpy as np
 
 from pd_tf.config import encoder
 from pd_tf.config import errors
-from pd_tf.config import pretrained
 from pd_tf.formats import canonical
 from pd_tf.formats import checkpoint
 from pd_tf.formats import model_garden_names
 from pd_tf.formats import object_graph
-from pd_tf.formats import task_file
 
 NEXT_SENTENCE_HEAD = "next_sentence"
 
@@ -131,35 +129,6 @@ def read(
   if ignored:
     logging.warning("%s: ignored %s.", source, ", ".join(ignored))
   return weights
-
-
-def task(
-    found: Found, path: pathlib.Path, source: object
-) -> pretrained.TaskHead | None:
-  """Returns what the fine-tuned head predicts; None without one.
-
-  Args:
-    found: The tensors.
-    path: A task.json, which may be missing.
-    source: What the user named, for messages.
-
-  Raises:
-    InputError: The file does not fit the head.
-  """
-  if path.exists():
-    head = task_file.read(path)
-    task_file.require_outputs(head, found.num_outputs, path)
-    return head
-  if not found.num_outputs:
-    return None
-  logging.warning(
-      "%s: has no %s; labels are named by their numbers.", source, path.name
-  )
-  # Model Garden's SentencePredictionTask takes a single output for a score.
-  return pretrained.TaskHead(
-      "regression" if found.num_outputs == 1 else "classification",
-      tuple(map(str, range(found.num_outputs))),
-  )
 
 
 def _by_released_name(

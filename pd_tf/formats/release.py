@@ -8,9 +8,7 @@ model has `task.json` beside them, which is pd_tf's own.
 from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
-import json
 import pathlib
-from typing import Any
 
 from absl import logging
 import numpy as np
@@ -19,28 +17,19 @@ from pd_tf.config import encoder
 from pd_tf.config import errors
 from pd_tf.config import pretrained
 from pd_tf.formats import archive
-from pd_tf.formats import bert_config
 from pd_tf.formats import canonical
 from pd_tf.formats import checkpoint
-from pd_tf.formats import json_file
+from pd_tf.formats import config_file
 from pd_tf.formats import replacement
 from pd_tf.formats import task_file
 from pd_tf.formats import vocabulary_file
 
-CONFIG_NAME = "bert_config.json"
+CONFIG_NAME = config_file.NAME
 CHECKPOINT_NAME = "bert_model.ckpt"
 
 OWN_FILES = (
     CONFIG_NAME, vocabulary_file.NAME, CHECKPOINT_NAME + ".*", task_file.NAME,
 )
-
-_ACTIVATIONS: dict[str, bert_config.Activation] = {
-    "gelu": "gelu",
-    "gelu_erf": "gelu_erf",
-}
-
-# A key of pd_tf's own, there only where the vocabulary's look misleads.
-_CASE_KEY = "do_lower_case"
 
 _SLOTS = ("adam_m", "adam_v")
 
@@ -118,10 +107,7 @@ def write(
 def _read_files(
     directory: pathlib.Path, prefix: pathlib.Path, source: pathlib.Path
 ) -> pretrained.Pretrained:
-  values = json_file.read(directory / CONFIG_NAME)
-  config = bert_config.from_json(
-      values, directory / CONFIG_NAME, _ACTIVATIONS, "layer_norm_epsilon"
-  )
+  config = config_file.read(directory / CONFIG_NAME)
   vocabulary = vocabulary_file.read(
       directory / vocabulary_file.NAME, config.vocab_size
   )
@@ -130,8 +116,13 @@ def _read_files(
       encoder=config,
       weights=weights,
       vocabulary=vocabulary,
-      lower_case=_lower_case(values, vocabulary, directory / CONFIG_NAME),
-      task=_read_task(directory / task_file.NAME, weights, source),
+      lower_case=config_file.read_lower_case(
+          directory / CONFIG_NAME, vocabulary
+      ),
+      task=task_file.read_if_there(
+          directory / task_file.NAME,
+          len(weights.get(canonical.TASK_BIAS, ())), source,
+      ),
   )
 
 
@@ -156,7 +147,9 @@ def _read_weights(
     prefix: pathlib.Path, config: encoder.EncoderConfig, source: pathlib.Path
 ) -> dict[str, np.ndarray]:
   stored = checkpoint.Checkpoint(prefix)
-  parts = canonical.groups(config, _num_outputs(stored.shapes))
+  parts = canonical.groups(
+      config, _num_outputs(stored.shapes, config.hidden_size)
+  )
   present = canonical.present(parts, stored.shapes, prefix)
   wanted = [name for part in present for name in parts[part]]
   ignored = stored.shapes.keys() - set(wanted)
@@ -165,9 +158,12 @@ def _read_weights(
   return stored.read(wanted)
 
 
-def _num_outputs(shapes: Mapping[str, tuple[int, ...]]) -> int:
+def _num_outputs(
+    shapes: Mapping[str, tuple[int, ...]], hidden_size: int
+) -> int:
+  """Returns C of the fine-tuned head; 0 without one, or with another kind."""
   shape = shapes.get(canonical.TASK_WEIGHTS, ())
-  return shape[0] if shape else 0
+  return shape[0] if shape[1:] == (hidden_size,) else 0
 
 
 def _listed(names: Iterable[str]) -> list[str]:
@@ -181,45 +177,10 @@ def _listed(names: Iterable[str]) -> list[str]:
   return listed
 
 
-def _lower_case(
-    values: Mapping[str, Any],
-    vocabulary: tuple[str, ...],
-    path: pathlib.Path,
-) -> bool:
-  lower_case = values.get(
-      _CASE_KEY, vocabulary_file.looks_lower_case(vocabulary)
-  )
-  if not isinstance(lower_case, bool):
-    raise errors.InputError(
-        f"{path}: {_CASE_KEY} must be true or false, was {lower_case!r}."
-    )
-  return lower_case
-
-
-def _read_task(
-    path: pathlib.Path, weights: Mapping[str, np.ndarray], source: pathlib.Path
-) -> pretrained.TaskHead | None:
-  num_outputs = _num_outputs({
-      name: array.shape for name, array in weights.items()
-  })
-  if path.exists():
-    task = task_file.read(path)
-    task_file.require_outputs(task, num_outputs, path)
-    return task
-  if not num_outputs:
-    return None
-  logging.warning(
-      "%s: has no %s; labels are named by their numbers.", source, path.name
-  )
-  return pretrained.TaskHead(
-      "classification", tuple(map(str, range(num_outputs)))
-  )
-
-
 def _require_whole(model: pretrained.Pretrained) -> None:
   """Raises InputError unless what is written can be read back."""
   shapes = {name: array.shape for name, array in model.weights.items()}
-  num_outputs = _num_outputs(shapes)
+  num_outputs = _num_outputs(shapes, model.encoder.hidden_size)
   parts = canonical.groups(model.encoder, num_outputs)
   present = canonical.present(parts, shapes, "model")
   extra = shapes.keys() - {name for part in present for name in parts[part]}
@@ -247,10 +208,7 @@ def _write_files(
     directory: pathlib.Path, model: pretrained.Pretrained
 ) -> None:
   directory.mkdir()
-  values = bert_config.to_json(model.encoder)
-  if vocabulary_file.looks_lower_case(model.vocabulary) != model.lower_case:
-    values[_CASE_KEY] = model.lower_case
-  (directory / CONFIG_NAME).write_text(json.dumps(values), encoding="utf-8")
+  config_file.write(directory / CONFIG_NAME, model)
   vocabulary_file.write(directory / vocabulary_file.NAME, model.vocabulary)
   if model.task is not None:
     task_file.write(directory / task_file.NAME, model.task)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 import pathlib
+import re
 from typing import Any
 
 from google.protobuf import message
@@ -22,6 +23,10 @@ _TANH_CONSTANT = 0.044715
 # How tf.nn.batch_normalization, with which Keras normalizes layers, names the
 # constant that it adds to the variance.
 _EPSILON = "batchnorm/add/y"
+
+# Model Garden's norm_first: the first that a layer does is to normalize.
+_QUERY = re.compile(r"(?P<layer>(?:.*/)?layer_\d+/)self_attention/query/.*")
+_NORMALIZED = "self_attention_layer_norm/"
 
 
 class Graph:
@@ -80,12 +85,34 @@ class Graph:
 
     Where a Keras model around the encoder has the other, it is the tanh form:
     all of the encoders on TF-Hub have that.
+
+    Raises:
+      InputError: It has neither.
     """
-    is_erf = any(node.op in _ERF for node in self._operations())
-    is_tanh = any(
+    if any(
         abs(value - _TANH_CONSTANT) < 1e-6 for _, value in self._constants()
+    ):
+      return "gelu"
+    if any(node.op in _ERF for node in self._operations()):
+      return "gelu_erf"
+    raise errors.InputError(
+        f"{self._path}: expected a BERT, found a graph that computes no GELU."
     )
-    return "gelu_erf" if is_erf and not is_tanh else "gelu"
+
+  def require_norm_last(self) -> None:
+    """Raises InputError where layers normalize what they take, not give.
+
+    The variables of the two are the same, so only the graph tells.
+    """
+    for node in self._operations():
+      query = _QUERY.fullmatch(node.name)
+      if query and any(
+          name.startswith(query["layer"] + _NORMALIZED) for name in node.input
+      ):
+        raise errors.InputError(
+            f"{self._path}: expected a BERT, found layers that normalize "
+            "before attention (norm_first)."
+        )
 
   def layer_norm_epsilon(self) -> float:
     """Returns LayerNorm's epsilon; BERT's own where the graph tells none."""

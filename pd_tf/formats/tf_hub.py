@@ -67,7 +67,9 @@ def read(path: str | pathlib.Path) -> pretrained.Pretrained:
       weights=weights,
       vocabulary=vocabulary,
       lower_case=_lower_case(path, found, vocabulary),
-      task=model_garden_weights.task(found, path / task_file.NAME, path),
+      task=task_file.read_if_there(
+          path / task_file.NAME, found.num_outputs, path
+      ),
   )
 
 
@@ -78,6 +80,7 @@ def _config(
 ) -> encoder.EncoderConfig:
   if (path / saved_model.CONFIG).exists():
     return config_file.read(path / saved_model.CONFIG)
+  graph.require_norm_last()
   return model_garden_config.from_shapes(
       found, path, graph.hidden_act(), graph.layer_norm_epsilon()
   )

@@ -39,6 +39,12 @@ def require_size(
     )
 
 
+def require_whole(entries: Sequence[str], vocab_size: int) -> None:
+  """Raises InputError unless a model's vocabulary can be written."""
+  require_size(entries, vocab_size, "vocabulary")
+  vocabulary.Vocabulary(tuple(entries))
+
+
 def looks_lower_case(entries: Sequence[str]) -> bool:
   """Returns whether no entry but the bracketed ones has an upper-case letter.
 

@@ -1,6 +1,7 @@
 """README.md of a written model: what it is, and how to load it."""
 
 import dataclasses
+import json
 
 import pd_tf
 from pd_tf.config import encoder
@@ -143,24 +144,70 @@ def _task_rows(task: pretrained.TaskHead) -> list[tuple[str, str]]:
 
 
 def _example(card: Card) -> str:
-  if card.format == "serving":
-    return _serving_example(card)
-  return _EXAMPLES[card.format].format(directory=card.directory)
-
-
-def _serving_example(card: Card) -> str:
+  """Returns code that runs where the directory is."""
+  examples = _EXAMPLES if card.task is None else _EXAMPLES | _TASK_EXAMPLES
   pair = card.task is not None and card.task.num_texts == 2
-  texts = 'tf.constant(["a warm and funny film"])'
-  if pair:
-    texts = '[tf.constant(["a warm film"]), tf.constant(["a cold film"])]'
-  return f"""import tensorflow as tf
-import tensorflow_text  # Registers the tokenizer's ops.
+  directory = _escaped(card.directory.removesuffix(".zip"))
+  example = examples[card.format].format(
+      directory=directory,
+      texts=_TEXTS.get(card.format, ("", ""))[pair],
+      num_outputs=len(card.task.label_names) if card.task else 0,
+  )
+  if not card.directory.endswith(".zip"):
+    return example
+  return f"""import shutil
 
-model = tf.saved_model.load("{card.directory}")
-print(model({texts}))"""
+shutil.unpack_archive("{directory}.zip", "{directory}")
+{example}"""
 
+
+def _escaped(name: str) -> str:
+  """Returns a string as it stands between the quotes of Python, and JSON."""
+  return json.dumps(name, ensure_ascii=False)[1:-1]
+
+
+# What an example says something about: a text, or a pair.
+_TEXTS = {
+    "serving": (
+        'tf.constant(["a warm and funny film"])',
+        '[tf.constant(["a warm film"]), tf.constant(["a cold film"])]',
+    ),
+    "hugging_face": (
+        '"a warm and funny film"', '"a warm film", "a cold film"'
+    ),
+    "keras_hub": (
+        '["a warm and funny film"]', '(["a warm film"], ["a cold film"])'
+    ),
+}
+
+_MODEL_GARDEN_ENCODER = """import json
+
+import tensorflow as tf
+from official.nlp.modeling import {modules}
+
+with open("{{directory}}/bert_config.json") as file:
+  shape = json.load(file)
+encoder = networks.BertEncoderV2(
+    vocab_size=shape["vocab_size"],
+    hidden_size=shape["hidden_size"],
+    num_layers=shape["num_hidden_layers"],
+    num_attention_heads=shape["num_attention_heads"],
+    inner_dim=shape["intermediate_size"],
+    inner_activation=lambda x: tf.nn.gelu(
+        x, approximate=shape["hidden_act"] == "gelu"
+    ),
+    max_sequence_length=shape["max_position_embeddings"],
+    type_vocab_size=shape["type_vocab_size"],
+)
+encoder(encoder.inputs)  # Makes the variables.
+"""
 
 _EXAMPLES = {
+    "serving": """import tensorflow as tf
+import tensorflow_text  # Registers the tokenizer's ops.
+
+model = tf.saved_model.load("{directory}")
+print(model({texts}))""",
     "preprocess": """import tensorflow as tf
 import tensorflow_hub as hub
 import tensorflow_text  # Registers the tokenizer's ops.
@@ -174,56 +221,63 @@ inputs = preprocess.bert_pack_inputs(pieces, seq_length=tf.constant(64))""",
 
 checkpoint = tf.train.load_checkpoint("{directory}/bert_model.ckpt")
 table = checkpoint.get_tensor("bert/embeddings/word_embeddings")""",
-    "tfhub": """import tensorflow_hub as hub
+    "tfhub": """import tensorflow as tf
+import tensorflow_hub as hub
 
 encoder = hub.KerasLayer("{directory}", trainable=True)
+# What `pd-tf export --format=preprocess` makes of texts; Int32 [B, S].
 outputs = encoder(dict(
-    input_word_ids=...,  # Int32 [B, S]
-    input_mask=...,      # Int32 [B, S], 0 where padded
-    input_type_ids=...,  # Int32 [B, S], 1 for the second text of a pair
+    input_word_ids=tf.ones([1, 8], tf.int32),   # Ids of WordPieces.
+    input_mask=tf.ones([1, 8], tf.int32),       # 0 where padded.
+    input_type_ids=tf.zeros([1, 8], tf.int32),  # 1 in the second of a pair.
 ))
 # pooled_output [B, H], sequence_output [B, S, H], encoder_outputs""",
-    "tf1_hub": """import tensorflow_hub as hub
+    "tf1_hub": """import tensorflow as tf
+import tensorflow_hub as hub
 
+# In TensorFlow 1: hub.Module("{directory}", trainable=True, tags={{"train"}})
 encoder = hub.KerasLayer(
-    "{directory}", signature="tokens", output_key="pooled_output",
-    tags=[],
+    "{directory}", signature="tokens", output_key="pooled_output", tags=[],
 )
-pooled = encoder(dict(
-    input_ids=...,    # Int32 [B, S]
-    input_mask=...,   # Int32 [B, S], 0 where padded
-    segment_ids=...,  # Int32 [B, S], 1 for the second text of a pair
+pooled = encoder(dict(  # Int32 [B, S].
+    input_ids=tf.ones([1, 8], tf.int32),     # Ids of WordPieces.
+    input_mask=tf.ones([1, 8], tf.int32),    # 0 where padded.
+    segment_ids=tf.zeros([1, 8], tf.int32),  # 1 in the second of a pair.
 ))""",
     "hugging_face": """import transformers
 
 tokenizer = transformers.AutoTokenizer.from_pretrained("{directory}")
 model = transformers.AutoModel.from_pretrained("{directory}")
-outputs = model(**tokenizer("a warm and funny film", return_tensors="pt"))""",
+outputs = model(**tokenizer({texts}, return_tensors="pt"))""",
     "keras_hub": """import keras_hub
 
 preprocessor = keras_hub.models.BertTextClassifierPreprocessor.from_preset(
     "{directory}"
 )
 backbone = keras_hub.models.BertBackbone.from_preset("{directory}")
-outputs = backbone(preprocessor(["a warm and funny film"]))""",
-    "model_garden": """import json
+outputs = backbone(preprocessor({texts}))""",
+    "model_garden": _MODEL_GARDEN_ENCODER.format(modules="networks")
+    + """tf.train.Checkpoint(encoder=encoder).restore(
+    "{directory}/bert_model.ckpt"
+).assert_existing_objects_matched()""",
+}
 
-import tensorflow as tf
-from official.nlp.modeling import networks
+# Of fine-tuned models, in the formats that carry a head.
+_TASK_EXAMPLES = {
+    "hugging_face": """import transformers
 
-with open("{directory}/bert_config.json") as file:
-  shape = json.load(file)
-encoder = networks.BertEncoderV2(
-    vocab_size=shape["vocab_size"],
-    hidden_size=shape["hidden_size"],
-    num_layers=shape["num_hidden_layers"],
-    num_attention_heads=shape["num_attention_heads"],
-    inner_dim=shape["intermediate_size"],
-    max_sequence_length=shape["max_position_embeddings"],
-    type_vocab_size=shape["type_vocab_size"],
+tokenizer = transformers.AutoTokenizer.from_pretrained("{directory}")
+model = transformers.AutoModelForSequenceClassification.from_pretrained(
+    "{directory}"
 )
-encoder(encoder.inputs)  # Makes the variables.
-tf.train.Checkpoint(encoder=encoder).restore(
+print(model(**tokenizer({texts}, return_tensors="pt")).logits)""",
+    "keras_hub": """import keras_hub
+
+classifier = keras_hub.models.BertTextClassifier.from_preset("{directory}")
+print(classifier.predict({texts}))  # Logits.""",
+    "model_garden": _MODEL_GARDEN_ENCODER.format(modules="models, networks")
+    + """classifier = models.BertClassifier(encoder, num_classes={num_outputs})
+tf.train.Checkpoint(model=classifier).restore(
     "{directory}/bert_model.ckpt"
 ).assert_existing_objects_matched()""",
 }

@@ -1,5 +1,6 @@
 """The WordPiece vocabulary of vocab.txt and its special tokens."""
 
+import collections
 from collections.abc import Sequence
 import dataclasses
 import hashlib
@@ -28,6 +29,11 @@ class Vocabulary:
       raise errors.InputError(
           f"vocab_file: expected {PAD} first, got {self.entries[0]!r}."
       )
+    if len(set(self.entries)) != len(self.entries):
+      entry, times = collections.Counter(self.entries).most_common(1)[0]
+      raise errors.InputError(
+          f"vocab_file: expected each entry once, got {entry!r} {times} times."
+      )
 
   def __len__(self) -> int:
     return len(self.entries)
@@ -51,7 +57,7 @@ def read(path: str | pathlib.Path) -> Vocabulary:
   """Returns the vocabulary in a file of one entry a line.
 
   Raises:
-    InputError: The file is missing, not UTF-8, or lacks special tokens.
+    InputError: The file is missing, not UTF-8, or no vocabulary.
   """
   try:
     text = pathlib.Path(path).read_bytes().decode("utf-8")

@@ -42,6 +42,8 @@ class Checkpoints(tf.train.CheckpointManager):
         step_counter=global_step, checkpoint_interval=checkpoint_steps,
     )
     self._global_step = global_step
+    # Of a process that was killed while it wrote.
+    self._drop_leftovers()
 
   def restore_latest(self) -> None:
     """Restores the chief's latest checkpoint, if there is one.
@@ -88,6 +90,9 @@ class Checkpoints(tf.train.CheckpointManager):
 
   def _drop_leftovers(self) -> None:
     whole = {pathlib.Path(path).name for path in self.checkpoints}
+    # TensorFlow writes checkpoint.tmpHEX, ckpt-N_temp/, then ckpt-N.*.
+    for path in self._own.glob("checkpoint.tmp*"):
+      path.unlink(missing_ok=True)
     for path in self._own.glob("ckpt-*"):
       if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)

@@ -157,9 +157,10 @@ def _summary(values: dict[str, float]) -> str:
   metrics = [
       f"{name} {value:.4f}"
       for name, value in values.items()
-      if name == "loss" or name.endswith(("accuracy", "agreement"))
+      if name.endswith(("accuracy", "agreement"))
   ]
   return ", ".join([
+      f"loss {values['loss']:.4f}",
       *metrics,
       f"{values['examples_per_second']:.0f} examples/s",
       f"{values['tokens_per_second']:.0f} tokens/s",

@@ -10,13 +10,6 @@ from pd_tf.config import errors
 from pd_tf.training import optimizer as optimizer_lib
 from pd_tf.training import update as update_lib
 
-# What the sums over workers end in when one of them is gone.
-_LOST = (
-    tf.errors.AbortedError, tf.errors.CancelledError,
-    tf.errors.DeadlineExceededError, tf.errors.InternalError,
-    tf.errors.UnavailableError,
-)  # fmt: skip
-
 
 class Stopped(Exception):
   """The loop ended early because it was told to."""
@@ -76,16 +69,10 @@ class Trainer(orbit.AbstractTrainer):
     Raises:
       RunError: A loss or a gradient was not finite.
       Stopped: It was told to stop, and did after an update.
-      WorkerLostError: Another worker does not answer.
     """
-    try:
-      sums, weights, peaks, finite, stopping, waiting = self._loop(
-          self._iterator, num_steps
-      )
-    except _LOST as error:
-      if self._strategy.extended._in_multi_worker_mode():
-        raise errors.WorkerLostError(_lost(error)) from None
-      raise
+    sums, weights, peaks, finite, stopping, waiting = self._loop(
+        self._iterator, num_steps
+    )
     step = int(self._optimizer.iterations.numpy())
     self.waiting_seconds = float(waiting)
     means = {
@@ -160,14 +147,6 @@ def _require_static(iterator: Any) -> None:
           f"batch: expected tensors of static shape, got {spec.shape} for "
           f"{spec.name or 'one of them'}; each new shape would be compiled."
       )
-
-
-def _lost(error: tf.errors.OpError) -> str:
-  reason = error.message.splitlines()[0] if error.message else ""
-  return (
-      f"another worker does not answer ({type(error).__name__}: {reason}); "
-      "start all workers again, and they go on from the last checkpoint."
-  )
 
 
 def _listed(values: dict[str, tf.Tensor]) -> str:

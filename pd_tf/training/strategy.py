@@ -1,6 +1,7 @@
 """Where a run computes, by official.common.distribute_utils."""
 
 from collections.abc import Iterator
+from collections.abc import Mapping
 import contextlib
 import functools
 import json
@@ -19,11 +20,15 @@ from pd_tf.config import where as where_config
 
 # What Slurm's resolver of TensorFlow counts up from on each machine.
 _SLURM_PORT = 8888
+# Processes of a machine at the most.
+_SLURM_TASKS = 1024
 # A worker without a sign of life for so long is gone: longer than a cloud
 # pauses a machine to move it, and short of what eight GPUs may stand idle.
 _HEARTBEAT_SECONDS = 30.0
-# What waiting for workers that are not there ends in.
-_NOT_UP = (
+# After it stands what TensorFlow's sums were aborted by.
+_ABORTED_BY = "Collective ops is aborted by: "
+# What waiting for a worker that is not there ends in.
+_LOST = (
     tf.errors.AbortedError, tf.errors.CancelledError,
     tf.errors.DeadlineExceededError, tf.errors.InternalError,
     tf.errors.UnavailableError,
@@ -61,12 +66,73 @@ def create(where: where_config.Where) -> tf.distribute.Strategy:
           num_gpus=num_gpus,
           tpu_address=where.tpu or "",
       )
-  except _NOT_UP as error:
+  except _LOST as error:
     if several:
       raise errors.WorkerLostError(_not_up(where, error)) from None
     raise errors.InputError(_not_made(where, error)) from None
   except (ValueError, tf.errors.OpError) as error:
     raise errors.InputError(_not_made(where, error)) from None
+
+
+@contextlib.contextmanager
+def others_answering(strategy: tf.distribute.Strategy) -> Iterator[None]:
+  """Tells the loss of another worker from other errors.
+
+  Raises:
+    WorkerLostError: What the block did with other workers failed.
+  """
+  try:
+    yield
+  except _LOST as error:
+    if not strategy.extended._in_multi_worker_mode():
+      raise
+    raise errors.WorkerLostError(
+        f"another worker does not answer ({_reason(error)}); start all of "
+        "them again, and they go on from the last checkpoint."
+    ) from None
+
+
+def require_same(
+    strategy: tf.distribute.Strategy,
+    values: Mapping[str, int],
+    timeout_seconds: float,
+) -> None:
+  """Requires that all workers start from the same.
+
+  Args:
+    strategy: Where the run computes.
+    values: By name, what must not differ.
+    timeout_seconds: How long the other workers are waited for.
+
+  Raises:
+    InputError: Another worker has another value.
+  """
+  if not strategy.extended._in_multi_worker_mode():
+    return
+  options = tf.distribute.experimental.CommunicationOptions(
+      timeout_seconds=timeout_seconds
+  )
+
+  own = tf.constant(list(values.values()), tf.int64)
+
+  def of_first() -> tf.Tensor:
+    replica = tf.distribute.get_replica_context()
+    is_first = tf.equal(replica.replica_id_in_sync_group, 0)
+    return replica.all_reduce(
+        tf.distribute.ReduceOp.SUM, tf.where(is_first, own, 0), options=options
+    )
+
+  results = strategy.experimental_local_results(
+      tf.function(lambda: strategy.run(of_first))()
+  )
+  first = dict(zip(values, results[0].numpy().tolist(), strict=True))
+  for name, mine in values.items():
+    theirs = first[name]
+    if mine != theirs:
+      raise errors.InputError(
+          f"{name}: this worker's ({mine}) must be the first worker's "
+          f"({theirs}): start all with the same settings and run_dir."
+      )
 
 
 @contextlib.contextmanager
@@ -101,8 +167,11 @@ def _set_cluster(where: where_config.Where) -> None:
         ",".join(where.workers), where.index
     )
   elif not where_config.tf_config() and "SLURM_PROCID" in os.environ:
+    # GPUs are those that the process sees. Asked for none, the resolver would
+    # call nvidia-smi, which machines without GPUs do not have.
     resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
-        port_base=_SLURM_PORT, auto_set_gpu=False
+        port_base=_SLURM_PORT, auto_set_gpu=False, gpus_per_node=_SLURM_TASKS,
+        gpus_per_task=1,
     )
     cluster = resolver.cluster_spec().as_dict()
     kind, index = resolver.get_task_info()
@@ -153,6 +222,16 @@ def _not_up(where: where_config.Where, error: Exception) -> str:
       f"{where.worker_timeout:g} s ({type(error).__name__}); start all of them "
       "again."
   )
+
+
+def _reason(error: tf.errors.OpError) -> str:
+  """Returns the one line of TensorFlow's many that says something."""
+  kind, lines = type(error).__name__, error.message.splitlines()
+  for line in lines:
+    _, found, reason = line.partition(_ABORTED_BY)
+    if found:
+      return f"{kind}: {reason.rstrip(':')}"
+  return f"{kind}: {lines[0]}" if lines else kind
 
 
 def _not_made(where: where_config.Where, error: Exception) -> str:

@@ -21,10 +21,27 @@ def test_it_loads(name):
   settings.load(kind, [str(ROOT / name)])
 
 
+@pytest.mark.parametrize(
+    "name", [name for name in FILES if "/recipes/" not in name]
+)
+def test_debug_makes_a_trial_of_it(name):
+  # Also of one whose length is given in epochs, which may not be set as well.
+  debug = str(ROOT / "configs" / "debug.yaml")
+  loaded = settings.load(train.TrainConfig, [str(ROOT / name), debug])
+  plain = settings.load(train.TrainConfig, [str(ROOT / name)])
+  assert loaded.train_steps <= 10
+  assert loaded.batch_size <= 8
+  assert loaded.checkpoint_steps < loaded.train_steps
+  assert loaded.evaluate_steps < loaded.train_steps
+  assert (loaded.objective, loaded.encoder, loaded.precision) == (
+      plain.objective, plain.encoder, plain.precision
+  )
+
+
 def test_files_that_are_named_exist():
   places = ("*.md", "docs/*.md", "docs/results/*.md", "pd_tf/*.py",
-            "configs/*/*.yaml")
+            "configs/*.yaml", "configs/*/*.yaml")
   texts = [path for place in places for path in ROOT.glob(place)]
   for text in texts:
-    for name in re.findall(r"configs/\w+/\w+\.yaml", text.read_text()):
+    for name in re.findall(r"configs/(?:\w+/)?\w+\.yaml", text.read_text()):
       assert (ROOT / name).exists(), f"{text}: {name}"

@@ -16,7 +16,7 @@ RUN_DIR = pathlib.Path("/runs/r")
 NOT_READ = frozenset((
     "epilogue", "input", "label_column", "label_names", "metric", "names",
     "output", "text_columns", "title", "to",
-    "config", "set", "roots", "variables",
+    "config", "set", "roots", "train_config", "variables",
 ))
 
 
@@ -82,6 +82,26 @@ def test_config_files_are_found_below_roots(monkeypatch, tmp_path):
   )
   assert (stage.settings.seq_length, stage.settings.seed) == (64, 2)
   assert stage.settings.inputs == ("/runs/r/sample/*.txt",)
+
+
+def test_train_config_lies_over_all_that_training_stages_set(tmp_path):
+  trial = tmp_path / "trial.yaml"
+  trial.write_text("{train_steps: 4, epochs: null, optimizer: {clip_norm: 2}}")
+  first, second, vocab = planned(
+      train_config=[str(trial)],
+      stages={
+          "a": {"verb": "train", "set": {
+              "train_steps": 9, "optimizer.learning_rate": 0.5,
+          }},
+          "b": {"verb": "train", "set": {"epochs": 2}},
+          "c": {"verb": "vocab"},
+      },
+  )
+  assert first.settings.train_steps == second.settings.train_steps == 4
+  assert second.settings.epochs is None
+  assert first.settings.optimizer.learning_rate == 0.5
+  assert first.settings.optimizer.clip_norm == 2.0
+  assert vocab.settings == KINDS["vocab"]()
 
 
 def test_epilogue_names_directories_as_given():

@@ -67,6 +67,16 @@ def test_size_limit(tmp_path):
     _unpacked(path, max_bytes=1000)
 
 
+def test_room_is_there_before_anything_is_unpacked(tmp_path, monkeypatch):
+  path = _zip(tmp_path / "m.zip", [("config.json", "{}"), ("a", "a" * 98)])
+  usage = shutil.disk_usage(tmp_path)._replace(free=99)
+  monkeypatch.setattr(shutil, "disk_usage", lambda directory: usage)
+  with pytest.raises(
+      errors.InputError, match=r"m.zip: unpacks to 100 bytes, .* has 99 free"
+  ):
+    _unpacked(path)
+
+
 def test_size_that_lies_is_not_believed(tmp_path):
   path = _zip(tmp_path / "m.zip", [("config.json", "0" * 5000)])
   data = path.read_bytes()

@@ -53,3 +53,18 @@ def test_place_that_cannot_be_written(tmp_path):
       errors.InputError, match=f"^{tmp_path}/file/m: cannot be written: "
   ):
     checkpoint.write(tmp_path / "file" / "m", _WEIGHTS)
+
+
+def test_takes_no_memory_for_what_an_index_claims(tmp_path):
+  tf.raw_ops.SaveV2(
+      prefix=str(tmp_path / "m"), tensor_names=["table"],
+      shape_and_slices=["1000000000000 2 0,1:0,2"],
+      tensors=[tf.zeros([1, 2])],
+  )
+  read = checkpoint.Checkpoint(tmp_path / "m")
+  assert read.shapes == {"table": (10**12, 2)}
+  with pytest.raises(
+      errors.InputError,
+      match=f"^{tmp_path}/m: not a readable checkpoint: table has {8 * 10**12}",
+  ):
+    read.read(["table"])

@@ -443,9 +443,10 @@ class TestRead:
     expected["output_weights"] = out.kernel.numpy().T
     expected["output_bias"] = out.bias.numpy()
     _assert_same_weights(read.weights, expected)
-    assert read.task == pretrained.TaskHead(
-        "regression" if num_classes == 1 else "classification",
-        tuple(map(str, range(num_classes))),
+    assert read.task == (
+        pretrained.TaskHead("regression", ("score",))
+        if num_classes == 1
+        else pretrained.TaskHead("classification", ("0", "1", "2"))
     )
 
   def test_the_latest_checkpoint(self, tmp_path):

@@ -1,5 +1,7 @@
 """Checkpoints with an object graph, against tf.train.Checkpoint."""
 
+import pathlib
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -54,7 +56,7 @@ def test_reads_variables_but_an_optimizers(tmp_path, optimizer):
   prefix = tf.train.Checkpoint(
       first=variable, second=variable, optimizer=made
   ).save(tmp_path / "ckpt")
-  stored = checkpoint.Checkpoint(prefix)
+  stored = checkpoint.Checkpoint(pathlib.Path(prefix))
   found = {
       each.name: each.attributes for each in object_graph.read(stored)
   }

@@ -188,6 +188,20 @@ def _rewritten(path, model, tensors, name="bert_model.ckpt"):
   _write_tf1(path / name, tensors)
 
 
+def test_head_of_another_kind(tmp_path, caplog):
+  model = _model()
+  extra = {
+      # Over two layers' outputs, as some taggers have it.
+      "output_weights": np.zeros([3, 32], np.float32),
+      "output_bias": np.zeros([3], np.float32),
+  }
+  _rewritten(tmp_path / "m", model, {**model.weights, **extra}, "model.ckpt")
+  with caplog.at_level(logging.INFO, logger="absl"):
+    _assert_same(release.read(tmp_path / "m"), model)
+  (line,) = [text for text in caplog.messages if "ignored" in text]
+  assert line.endswith("ignored output_bias, output_weights.")
+
+
 def test_training_checkpoint_of_tf1(tmp_path, caplog):
   model = _model(without=[canonical.NEXT_SENTENCE])
   extra: dict[str, Any] = {"global_step": np.int64(7)}

@@ -223,8 +223,12 @@ def _name_2020(name):
   )
 
 
+def _gelu(values):
+  return tf.nn.gelu(values, approximate=True)
+
+
 def _save(
-    path, weights, name_of=_name_2020, flat=False, activation=tf.tanh,
+    path, weights, name_of=_name_2020, flat=False, activation=_gelu,
     vocab_file=None, lower_case=None, others=(), epsilon=1e-12,
 ):
   """Writes a SavedModel by hand."""
@@ -310,9 +314,24 @@ class TestConfiguration:
   def test_takes_the_tanh_form_where_there_are_both(self, tmp_path):
     path = _save(
         tmp_path / "model", _weights(),
-        activation=lambda x: tf.nn.gelu(x, approximate=True) + tf.math.erf(x),
+        activation=lambda x: _gelu(x) + tf.math.erf(x),
     )
     assert tf_hub.read(path).encoder.hidden_act == "gelu"
+
+  def test_refuses_another_activation(self, tmp_path):
+    path = _save(tmp_path / "model", _weights(), activation=tf.nn.relu)
+    assert "found a graph that computes no GELU" in _error(path)
+
+  def test_refuses_layers_that_normalize_first(self, tmp_path):
+
+    def normalize_first(values):
+      with tf.name_scope("transformer/layer_0/self_attention_layer_norm"):
+        normal = tf.add(values, 1.0)
+      with tf.name_scope("transformer/layer_0/self_attention/query"):
+        return tf.multiply(normal, 2.0) + _gelu(values)
+
+    path = _save(tmp_path / "model", _weights(), activation=normalize_first)
+    assert "normalize before attention (norm_first)" in _error(path)
 
   def test_tells_epsilon(self, tmp_path):
     path = _save(tmp_path / "model", _weights(), epsilon=1e-6)

@@ -15,6 +15,13 @@ CARD = model_card.Card(
 )
 
 
+def _example(card):
+  text = model_card.text(card)
+  example = text.split("```python\n")[1].split("```")[0]
+  compile(example, "example", "exec")
+  return example
+
+
 def test_says_what_the_model_is():
   text = model_card.text(CARD)
   assert text.startswith("# uncased_L-2_H-128_A-2\n")
@@ -64,18 +71,39 @@ def test_says_nothing_of_what_the_model_has_not():
     ],
 )
 def test_example_is_python_that_loads_the_directory(format, call):
-  text = model_card.text(dataclasses.replace(CARD, format=format))
-  example = text.split("```python\n")[1].split("```")[0]
-  compile(example, "example", "exec")
-  assert call in example
+  card = dataclasses.replace(CARD, format=format, task=None)
+  assert call in _example(card)
+
+
+@pytest.mark.parametrize(
+    "format,call",
+    [
+        ("hugging_face", "AutoModelForSequenceClassification.from_pretrained"),
+        ("keras_hub", "BertTextClassifier.from_preset("),
+        ("model_garden", "BertClassifier(encoder, num_classes=2)"),
+    ],
+)
+def test_example_of_a_fine_tuned_model_has_its_head(format, call):
+  assert call in _example(dataclasses.replace(CARD, format=format))
+
+
+def test_example_of_a_zip_unpacks_it():
+  example = _example(
+      dataclasses.replace(CARD, format="release", directory="sst2.zip")
+  )
+  assert 'unpack_archive("sst2.zip", "sst2")' in example
+  assert 'load_checkpoint("sst2/bert_model.ckpt")' in example
+
+
+def test_example_of_a_directory_with_quotes():
+  _example(dataclasses.replace(CARD, directory='my "best" \\ model'))
 
 
 def test_example_of_a_pair_has_two_texts():
   task = pretrained.TaskHead("regression", ("score",), num_texts=2)
   text = model_card.text(dataclasses.replace(CARD, task=task))
   assert "| Task | regression of a pair of texts |" in text
-  example = text.split("```python\n")[1].split("```")[0]
-  compile(example, "example", "exec")
+  example = _example(dataclasses.replace(CARD, task=task))
   assert example.count("tf.constant") == 2
 
 

@@ -49,6 +49,14 @@ def test_padding_must_be_first():
     vocabulary_lib.Vocabulary(("a", *ENTRIES))
 
 
+def test_entries_must_differ():
+  with pytest.raises(errors.InputError) as error:
+    vocabulary_lib.Vocabulary((*ENTRIES, "a"))
+  assert str(error.value) == (
+      "vocab_file: expected each entry once, got 'a' 2 times."
+  )
+
+
 def test_unreadable_files(tmp_path):
   (tmp_path / "latin.txt").write_bytes(b"[PAD]\n\xe9\n")
   cases = {

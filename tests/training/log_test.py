@@ -49,6 +49,28 @@ def test_rates_follow_from_time_and_counts(tmp_path, capsys):
   assert "loss 0.5" in capsys.readouterr().err
 
 
+def test_a_log_that_is_no_terminal_gets_plain_lines(
+    tmp_path, capsys, monkeypatch
+):
+  monkeypatch.setattr(log, "LOG_SECONDS", 0.0)
+  step = tf.Variable(0, dtype=tf.int64)
+  progress = log.ProgressLog(
+      log.MetricsFile(tmp_path / "metrics.jsonl", 0), step, 4, lambda: 0.0
+  )
+  for _ in range(2):
+    step.assign_add(2)
+    progress({
+        "loss": 0.5, "accuracy": 0.75, "entropy": 3.0, "examples": 8.0,
+        "tokens": 80.0,
+    })  # fmt: skip
+  progress.close()
+  first, second = capsys.readouterr().err.splitlines()
+  assert first.startswith("step 2/4: loss 0.5000, accuracy 0.7500, ")
+  assert "examples/s, " in first and "tokens/s, input 0%, " in first
+  assert second.startswith("step 4/4: ")
+  assert second.endswith(", 00:00 left")
+
+
 def test_the_earliest_best_model_stays(tmp_path):
   scores = iter([0.5, 0.7, 0.7, 0.6])
   written = []

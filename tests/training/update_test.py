@@ -169,8 +169,11 @@ def test_two_replicas_train_as_one(two_replicas, objective):
   )
 
 
-@pytest.mark.parametrize("count", [2, 3])
-@pytest.mark.parametrize("objective", ["pretrain", "distillation"])
+@pytest.mark.parametrize("objective,count", [
+    ("pretrain", 2),
+    pytest.param("pretrain", 3, marks=pytest.mark.slow),
+    pytest.param("distillation", 2, marks=pytest.mark.slow),
+])
 def test_micro_batches_train_as_one_batch(objective, count):
   assert_same_training(
       trained(objective), trained(objective, accumulation_steps=count)
@@ -203,6 +206,7 @@ def test_xla_compiles_other_sizes(objective, rows, length, layers):
   )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_xla_on_two_replicas(two_replicas):
   assert_same_training(
       trained("distillation", steps=5),
@@ -220,7 +224,11 @@ def test_a_batch_of_unknown_size_is_refused():
     step.Trainer(strategy, iterator, None, [], None)
 
 
-@pytest.mark.parametrize("name", ["adamw", "lamb", "adafactor"])
+@pytest.mark.parametrize("name", [
+    "adamw",
+    pytest.param("lamb", marks=pytest.mark.slow),
+    pytest.param("adafactor", marks=pytest.mark.slow),
+])
 def test_every_optimizer_trains_alike_on_any_strategy(two_replicas, name):
   one = trained("classification", steps=10, name=name)
   assert_same_training(
