@@ -137,6 +137,7 @@ class _Run:
   def run(self) -> dict[str, Any]:
     """Trains to the end and writes the model; returns the result."""
     settings, work = self.settings, self.work
+    self._require_agreement()
     plan = loop.plan(settings, work.steps_per_epoch)
     with self.strategy.scope():
       model = _build(settings, self.start, work.task)
@@ -187,22 +188,26 @@ class _Run:
         optimizer.iterations, plan.checkpoint_steps, self.where.is_chief,
     )
 
+  def _require_agreement(self) -> None:
+    """Raises InputError if workers were not started for the same run."""
+    text = settings_lib.to_yaml(self.settings)
+    strategy_lib.require_same(
+        self.strategy,
+        {
+            "settings": zlib.crc32(text.encode("utf-8")),
+            "checkpoint": checkpoints.latest_step(
+                self.run_dir / "checkpoints"
+            ),
+        },
+        self.where.worker_timeout,
+    )
+
   def _require_length(self, step_now: int, plan: loop.Plan) -> None:
     if step_now > plan.train_steps:
       raise errors.InputError(
           f"train_steps ({plan.train_steps}) must be at least {step_now}, the "
           f"updates that {self.run_dir} has made."
       )
-    strategy_lib.require_same(
-        self.strategy,
-        {
-            "settings": zlib.crc32(
-                settings_lib.to_yaml(self.settings).encode("utf-8")
-            ),
-            "checkpoint": step_now,
-        },
-        self.where.worker_timeout,
-    )
     if self.where.is_chief:
       run_dir_lib.go_on(self.run_dir, self.settings)
 

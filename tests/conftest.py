@@ -3,6 +3,7 @@
 import os
 import pathlib
 import random
+import subprocess
 import sys
 
 import hypothesis
@@ -66,6 +67,39 @@ def two_replicas():
 
   assert len(tf.config.list_logical_devices("CPU")) == 2
   return tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
+
+
+# Brings the loopback up, which is down at first, and waits.
+_HOLD_NETWORK = """
+import fcntl, socket, struct, sys
+SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
+with socket.socket() as made:
+  request = struct.pack("16sh14x", b"lo", 0)
+  flags = struct.unpack("16sh14x", fcntl.ioctl(made, SIOCGIFFLAGS, request))[1]
+  request = struct.pack("16sh14x", b"lo", flags | IFF_UP)
+  fcntl.ioctl(made, SIOCSIFFLAGS, request)
+print("up", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="session")
+def own_network():
+  """What runs a command in a network that has a loopback and nothing else.
+
+  TensorFlow's servers listen on every address there is.
+  """
+  holder = subprocess.Popen(
+      ["unshare", "--map-root-user", "--net", sys.executable, "-c",
+       _HOLD_NETWORK],
+      stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+  )  # fmt: skip
+  assert holder.stdout is not None and holder.stdout.readline() == "up\n"
+  yield [
+      "nsenter", f"--target={holder.pid}", "--user", "--net",
+      "--preserve-credentials", "--",
+  ]
+  holder.communicate("")
 
 
 @pytest.fixture

@@ -12,6 +12,12 @@ from pd_tf.config import errors
 _KEPT = 2
 
 
+def latest_step(directory: pathlib.Path) -> int:
+  """Returns the step of the latest checkpoint, 0 if there is none."""
+  latest = tf.train.latest_checkpoint(str(directory))
+  return int(latest.rpartition("-")[2]) if latest else 0
+
+
 class Checkpoints(tf.train.CheckpointManager):
   """The last two checkpoints of a run."""
 
