@@ -192,5 +192,5 @@ def test_bfloat16_products_are_close_to_float32():
 
 
 def test_an_unknown_precision_is_an_error():
-  with pytest.raises(errors.InputError, match="^precision: "):
+  with pytest.raises(errors.InputError, match="^compute_dtype: "):
     bert.build(encoder_config.EncoderConfig(), compute_dtype="float8")

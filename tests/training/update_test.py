@@ -22,7 +22,7 @@ from pd_tf.training import step
 from pd_tf.training import update
 
 # Tracing takes seconds; the others run with the slow tests.
-QUICK = ("pretrain", "distillation")
+QUICK = ("pretrain",)
 OBJECTIVES = {
     "pretrain": functools.partial(pretraining.outputs, with_pairs=True),
     "pretrain without pairs": functools.partial(
@@ -180,6 +180,7 @@ def test_micro_batches_train_as_one_batch(objective, count):
   )
 
 
+@pytest.mark.slow
 def test_micro_batches_on_two_replicas(two_replicas):
   assert_same_training(
       trained("pretrain"),
@@ -224,11 +225,8 @@ def test_a_batch_of_unknown_size_is_refused():
     step.Trainer(strategy, iterator, None, [], None)
 
 
-@pytest.mark.parametrize("name", [
-    "adamw",
-    pytest.param("lamb", marks=pytest.mark.slow),
-    pytest.param("adafactor", marks=pytest.mark.slow),
-])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["adamw", "lamb", "adafactor"])
 def test_every_optimizer_trains_alike_on_any_strategy(two_replicas, name):
   one = trained("classification", steps=10, name=name)
   assert_same_training(
