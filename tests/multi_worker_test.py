@@ -190,8 +190,7 @@ def _settings(tiny, *assignments) -> train_config.TrainConfig:
 
 
 @pytest.mark.parametrize("objective, accumulation", [
-    ("pretrain", 1), ("pretrain", 2), ("finetune", 1), ("finetune", 2),
-    ("distill", 1), ("distill", 2),
+    ("pretrain", 1), ("pretrain", 2), ("finetune", 1), ("distill", 2),
 ])
 def test_two_workers_do_what_one_device_and_two_do(
     tiny, two_replicas, tmp_path, monkeypatch, objective, accumulation

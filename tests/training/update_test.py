@@ -188,18 +188,23 @@ def test_micro_batches_on_two_replicas(two_replicas):
   )
 
 
-@every_objective
-def test_xla_compiles_every_objective(objective):
+def test_xla_computes_the_same():
   assert_same_training(
-      trained(objective, steps=5),
-      trained(objective, steps=5, jit_compile=True),
+      trained("pretrain", steps=5),
+      trained("pretrain", steps=5, jit_compile=True),
   )
 
 
+# Of odd sizes, one for each, with dropout and micro-batches.
 @pytest.mark.slow
-@pytest.mark.parametrize("objective", OBJECTIVES)
-@pytest.mark.parametrize("rows,length,layers", [(1, 8, 1), (7, 12, 3)])
-def test_xla_compiles_other_sizes(objective, rows, length, layers):
+@pytest.mark.parametrize(
+    "objective,rows,length,layers",
+    [
+        (name, *((1, 8, 1) if index % 2 else (7, 12, 3)))
+        for index, name in enumerate(OBJECTIVES)
+    ],
+)
+def test_xla_compiles_every_objective(objective, rows, length, layers):
   shape = config(num_layers=layers, hidden_dropout=0.1, attention_dropout=0.1)
   trained(
       objective, steps=2, shape=shape, rows=rows, length=length,
