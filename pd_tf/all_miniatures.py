@@ -17,6 +17,7 @@ from pd_tf import writing
 from pd_tf.config import encoder as encoder_config
 from pd_tf.config import errors
 from pd_tf.config import export as export_config
+from pd_tf.config import fingerprint
 from pd_tf.config import model_names
 from pd_tf.config import pretrained
 from pd_tf.config import provenance
@@ -56,8 +57,8 @@ def export(settings: export_config.ExportConfig) -> dict[str, Any]:
   to.mkdir(parents=True, exist_ok=True)
   entries = _read_manifest(to)
   _write_lists(to, entries)
-  jobs = [(size, form) for size in sources for form in settings.formats]
-  with tqdm.tqdm(total=len(jobs), unit="model", desc="export") as progress:
+  total = len(sources) * len(settings.formats)
+  with tqdm.tqdm(total=total, unit="model", desc="export") as progress:
     for path in sources.values():
       model = detect.read(path)
       for form in settings.formats:
@@ -224,16 +225,8 @@ def _files(to: pathlib.Path, path: pathlib.Path) -> Iterator[dict[str, Any]]:
       yield {
           "path": file.relative_to(to).as_posix(),
           "bytes": file.stat().st_size,
-          "sha256": _file_sha256(file),
+          "sha256": fingerprint.sha256_of_file(file),
       }
-
-
-def _file_sha256(path: pathlib.Path) -> str:
-  digest = hashlib.sha256()
-  with path.open("rb") as file:
-    while chunk := file.read(2**20):
-      digest.update(chunk)
-  return digest.hexdigest()
 
 
 def _read_manifest(to: pathlib.Path) -> list[dict[str, Any]]:

@@ -65,7 +65,7 @@ class Fingerprints:
     state = [status.st_size, status.st_mtime_ns]
     known = self._known.get(path)
     if known is None or known[:2] != state:
-      known = [*state, _sha256(path)]
+      known = [*state, sha256_of_file(path)]
       self._known[path] = known
     return known[2]
 
@@ -76,7 +76,8 @@ def of_value(value: Any) -> str:
   return hashlib.sha256(text.encode()).hexdigest()[:SHOWN_DIGITS]
 
 
-def _sha256(path: str) -> str:
+def sha256_of_file(path: str | pathlib.Path) -> str:
+  """Returns the digest of a file's content, in full."""
   digest = hashlib.sha256()
   with open(path, "rb") as file:
     while block := file.read(BLOCK_BYTES):

@@ -9,6 +9,7 @@ from typing import Any
 from pd_tf.config import encoder
 from pd_tf.config import errors
 from pd_tf.formats import bert_config
+from pd_tf.formats import config_file
 from pd_tf.formats import json_file
 
 NAME = "config.json"
@@ -24,11 +25,6 @@ _SIZES = {
     "vocab_size": "vocabulary_size",
     "max_positions": "max_sequence_length",
     "type_vocab_size": "num_segments",
-}
-
-_OWN_ACTIVATIONS: dict[str, bert_config.Activation] = {
-    "gelu": "gelu",
-    "gelu_erf": "gelu_erf",
 }
 
 
@@ -117,9 +113,7 @@ def _with_own(
     config: encoder.EncoderConfig, path: pathlib.Path
 ) -> encoder.EncoderConfig:
   """Returns an encoder with what pd_tf's file knows better than Keras's."""
-  own = bert_config.from_json(
-      json_file.read(path), path, _OWN_ACTIVATIONS, "layer_norm_epsilon"
-  )
+  own = config_file.read(path)
   for name in (*_SIZES, "head_size", "hidden_act", "layer_norm_epsilon"):
     theirs = dataclasses.asdict(config)[name]
     ours = dataclasses.asdict(own)[name]

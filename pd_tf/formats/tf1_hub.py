@@ -24,7 +24,7 @@ from pd_tf.formats import tf1_config
 from pd_tf.formats import tf1_graph
 from pd_tf.formats import vocabulary_file
 
-MODULE_NAME = "tfhub_module.pb"
+MODULE_NAME = saved_model.TF1_MODULE
 OWN_FILES = saved_model.OWN_FILES
 
 # A ModuleDef of tensorflow-hub: `format: FORMAT_V3`, no required features.

@@ -25,8 +25,6 @@ OWN_FILES = saved_model.OWN_FILES
 
 _VARIABLES = "variables/variables"
 
-_TF1_MODULE = "tfhub_module.pb"
-
 _CARRIED = (canonical.ENCODER, canonical.POOLER, canonical.MASKED_LM)
 
 
@@ -34,7 +32,7 @@ def found_in(path: pathlib.Path) -> bool:
   """Returns whether a directory has a SavedModel that is no TF1 module."""
   return (
       (path / saved_model_graph.NAME).is_file()
-      and not (path / _TF1_MODULE).exists()
+      and not (path / saved_model.TF1_MODULE).exists()
   )
 
 
