@@ -112,6 +112,20 @@ def test_the_teacher_learns_the_task(teacher):
   assert detect.read(run_dir).task.label_names == ("0", "1")
 
 
+def test_tensorboard_has_scalars_and_the_settings(teacher):
+  run_dir, _ = teacher
+  tags, settings = set(), b""
+  for path in (run_dir / "events").iterdir():
+    for record in tf.data.TFRecordDataset(str(path)):
+      event = tf.compat.v1.Event.FromString(record.numpy())
+      for value in event.summary.value:
+        tags.add(value.tag)
+        if value.tag == "_hparams_/session_start_info":
+          settings = value.metadata.plugin_data.content
+  assert {"loss", "loss_max", "gradient_norm_max", "learning_rate"} <= tags
+  assert b"optimizer.learning_rate" in settings
+
+
 def test_a_finished_run_is_not_run_again(files, teacher):
   run_dir, result = teacher
   before = (run_dir / "result.json").stat().st_mtime_ns

@@ -66,6 +66,17 @@ def test_means_are_over_steps_and_weights():
   assert float(variable) == 0.5
 
 
+def test_peaks_are_those_of_single_updates():
+  trainer, _, _ = _trainer(
+      _one_device(), [1] * 4 + [3] * 4, [1] * 8, rate=0.0
+  )
+  out = trainer.train(tf.constant(2))
+  assert float(out["loss"]) == pytest.approx((0.25 + 6.25) / 2, rel=1e-6)
+  assert float(out["loss_max"]) == pytest.approx(6.25, rel=1e-6)
+  # The gradient of (x - v)^2 is 2 (v - x).
+  assert float(out["gradient_norm_max"]) == pytest.approx(5.0, rel=1e-6)
+
+
 def test_adamw_is_numpys():
   trainer, variable, _ = _trainer(_one_device(), [1] * 4, [1] * 4)
   value, first, second = 0.5, 0.0, 0.0
