@@ -44,28 +44,41 @@ def cross_entropy(
   @tf.custom_gradient
   def compute(hidden, table, bias):
     low_table = tf.cast(table, dtype)
-    logits = tf.matmul(tf.cast(hidden, dtype), low_table, transpose_b=True)
-    logits = tf.nn.bias_add(logits, tf.cast(bias, dtype))
-    probabilities = tf.nn.softmax(logits)
+    low = tf.cast(hidden, dtype), low_table, tf.cast(bias, dtype)
+    probabilities = tf.nn.softmax(_logits(*low))
     at_label = tf.gather(probabilities, labels, batch_dims=1)
     bits = _BITS[at_label.dtype.size]
     likeliest = tf.reduce_max(tf.bitcast(probabilities, bits), axis=-1)
     right = tf.bitcast(at_label, bits) >= likeliest
-    values = _values(at_label, logits, labels)
+    values = _values(at_label, labels, *low)
 
     def gradient(d_values: tf.Tensor, _: tf.Tensor):
       rows = d_values[:, None]
       d_hidden = tf.cast(tf.matmul(probabilities, low_table), tf.float32)
       d_hidden = (d_hidden - tf.gather(table, labels)) * rows
-      return d_hidden, *_table_gradient(probabilities, hidden, labels, rows)
+      # One after the other: of both at a time the memory would be the peak.
+      with tf.control_dependencies([d_hidden]):
+        weighted = tf.concat([hidden * rows, rows], axis=1)
+      return d_hidden, *_table_gradient(probabilities, weighted, labels)
 
     return (values, right), gradient
 
   return compute(hidden, table, bias)
 
 
+def _logits(hidden: tf.Tensor, table: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+  """Returns hidden table^T + bias, [N, V]."""
+  product = tf.matmul(hidden, table, transpose_b=True)
+  if product.dtype == tf.float32:
+    return tf.nn.bias_add(product, bias)
+  # With one more dimension TensorFlow does not take the two for one operation,
+  # for which oneDNN would need all logits in float32 as well.
+  stacked = tf.nn.bias_add(product[None], bias)
+  return tf.reshape(stacked, tf.shape(product))
+
+
 def _values(
-    at_label: tf.Tensor, logits: tf.Tensor, labels: tf.Tensor
+    at_label: tf.Tensor, labels: tf.Tensor, *low: tf.Tensor
 ) -> tf.Tensor:
   """Returns -log of the label's probability, Float32 [N]."""
   least = _SMALLEST[at_label.dtype.name]
@@ -73,7 +86,8 @@ def _values(
   values = -tf.math.log(tf.maximum(at_label, least))
 
   def far() -> tf.Tensor:
-    exact = tf.cast(logits, tf.float32)
+    # Made again: to keep them would cost every step their memory.
+    exact = tf.cast(_logits(*low), tf.float32)
     return tf.reduce_logsumexp(exact, axis=-1) - tf.gather(
         exact, labels, batch_dims=1
     )
@@ -88,14 +102,16 @@ def _values(
 
 
 def _table_gradient(
-    probabilities: tf.Tensor,
-    hidden: tf.Tensor,
-    labels: tf.Tensor,
-    rows: tf.Tensor,
+    probabilities: tf.Tensor, weighted: tf.Tensor, labels: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-  """Returns the gradients of table and bias, given those of values [N, 1]."""
-  # The bias is one more entry of the table's rows; that of hidden is 1.
-  weighted = tf.concat([hidden * rows, rows], axis=1)
+  """Returns the gradients of table and bias.
+
+  Args:
+    probabilities: [N, V].
+    weighted: Float32 [N, H + 1], what they are multiplied by: the bias is one
+      more entry of the table's rows, and that of hidden is 1.
+    labels: Int32 [N].
+  """
   low = tf.cast(weighted, probabilities.dtype)
   d_table, d_bias = _parted(tf.matmul(probabilities, low, transpose_a=True))
   places = labels[:, None]

@@ -65,6 +65,9 @@ class Trainer(orbit.AbstractTrainer):
       )
     with strategy.scope():
       optimizer_lib.make_slots(optimizer, variables)
+    # One function, called from the loop: written twice, once before the loop to
+    # make its accumulators, it would be traced, optimized and kept twice.
+    self._step = tf.function(self._timed_step)
     self._loop = tf.function(self._run_loop)
 
   def train(self, num_steps: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -99,13 +102,16 @@ class Trainer(orbit.AbstractTrainer):
 
   def _run_loop(self, iterator: Iterator, num_steps: tf.Tensor):
     self.num_traces += 1
-    # The first update is outside the loop: it makes the accumulators.
-    now, waiting = self._timed_step(iterator)
-    sums, weights, peaks = now.sums, now.weights, _peaks(now.sums)
-    finite, stopping = now.finite, now.stopping
-    done = tf.constant(1)
+    traced = self._step.get_concrete_function(iterator)
+    nothing, waiting = tf.nest.map_structure(
+        lambda made: tf.zeros(made.shape, made.dtype), traced.structured_outputs
+    )
+    sums, weights = nothing.sums, nothing.weights
+    peaks = {name: value - float("inf") for name, value in _peaks(sums).items()}
+    finite, stopping = tf.constant(True), nothing.stopping
+    done = tf.constant(0)
     while (done < num_steps) & finite & tf.logical_not(stopping):
-      now, waited = self._timed_step(iterator)
+      now, waited = self._step(iterator)
       finite, stopping = now.finite, now.stopping
       sums = {name: sums[name] + now.sums[name] for name in sums}
       weights = {name: weights[name] + now.weights[name] for name in weights}

@@ -77,6 +77,21 @@ def test_peaks_are_those_of_single_updates():
   assert float(out["gradient_norm_max"]) == pytest.approx(5.0, rel=1e-6)
 
 
+def test_the_update_is_traced_once_for_loops_of_any_length(monkeypatch):
+  traces, call = [], update.Update.__call__
+
+  def traced(*arguments):
+    traces.append(1)
+    return call(*arguments)
+
+  monkeypatch.setattr(update.Update, "__call__", traced)
+  trainer, _, optimizer = _trainer(_one_device(), [1, 2, 3, 4], [1] * 4)
+  for count in (1, 3, 2):
+    trainer.train(tf.constant(count))
+  assert int(optimizer.iterations) == 6
+  assert len(traces) == 1
+
+
 def test_adamw_is_numpys():
   trainer, variable, _ = _trainer(_one_device(), [1] * 4, [1] * 4)
   value, first, second = 0.5, 0.0, 0.0
