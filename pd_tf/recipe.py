@@ -15,12 +15,14 @@ Example:
       --set=variables.train_file=my_train.tsv
 """
 
+from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import gc
 import pathlib
 import shlex
+import sys
 from typing import Any
 
 from pd_tf import stages as stages_lib
@@ -90,6 +92,7 @@ def _run_all(
   for number, stage in enumerate(planned, start=1):
     label = f"[{number}/{len(planned)}] {stage.name}"
     lost = stage.needs & missing
+    registered = set(_gradients())
     try:
       if lost:
         stage = _without(stage, lost, label)
@@ -102,9 +105,30 @@ def _run_all(
       stages_lib.say(f"{label}: failed: {' '.join(str(error).split())}")
       failed[stage.name] = error
       missing.add(stage.name)
-    # A stage's models are not needed by the next.
-    gc.collect()
+    _free_models(registered)
   return outcomes, failed
+
+
+def _free_models(registered: Collection[str]) -> None:
+  """Frees a stage's models, which the next does not need.
+
+  TensorFlow keeps the gradient of each tf.custom_gradient that was traced, and
+  with it the graph and the variables: 100 MB for every Tiny that was trained.
+
+  Args:
+    registered: Gradients that were there before the stage.
+  """
+  gradients = _gradients()
+  for name in set(gradients).difference(registered):
+    if name.startswith("CustomGradient-"):
+      del gradients[name]
+  gc.collect()
+
+
+def _gradients() -> dict[str, Any]:
+  """Returns the gradients that TensorFlow knows by now, by name."""
+  framework = sys.modules.get("tensorflow.python.framework.ops")
+  return framework.gradient_registry._registry if framework else {}
 
 
 class _NeedsFailedError(Exception):

@@ -5,8 +5,10 @@ import pathlib
 import subprocess
 import sys
 import types
+import weakref
 
 import pytest
+import tensorflow as tf
 
 from pd_tf import recipe
 from pd_tf import verbs
@@ -230,6 +232,39 @@ def test_directory_of_another_verb(tmp_path, source, calls):
   with pytest.raises(errors.InputError, match="belongs to a run of another"):
     recipe.run(config(source), tmp_path)
   assert (tmp_path / "config.yaml").read_text() == "train_steps: 3\n"
+
+
+def test_nothing_of_a_stage_stays_in_memory(tmp_path, monkeypatch):
+  traced = []
+
+  @tf.custom_gradient
+  def doubled(value):
+    return 2.0 * value, lambda gradient: 2.0 * gradient
+
+  def train(settings, run_dir):
+    variable = tf.Variable(1.0)
+    function = tf.function(lambda: doubled(variable.value()))
+    assert float(function()) == 2.0
+    traced.append(weakref.ref(function.get_concrete_function().graph))
+    return {}
+
+  fake_verbs(monkeypatch)
+  monkeypatch.setattr(sys.modules["fake_export"], "run", train)
+  kept = tf.function(lambda value: doubled(value))
+  forward = kept.get_concrete_function(tf.constant(1.0))
+  stage = {"verb": "export", "set": {"model": "x"}}
+  settings = settings_lib.load(
+      recipe_config.RecipeConfig,
+      overrides={"stages": {"first": stage, "second": stage}},
+  )
+  recipe.run(settings, tmp_path / "run")
+  assert [graph() for graph in traced] == [None, None]
+  # What the caller had traced before is not touched.
+  value = tf.constant(1.0)
+  with tf.GradientTape() as tape:
+    tape.watch(value)
+    result = forward(value)
+  assert float(tape.gradient(result, value)) == 2.0
 
 
 def test_written_config_repeats_the_recipe(tmp_path, source, calls):
