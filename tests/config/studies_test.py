@@ -21,6 +21,7 @@ QUESTIONS = {
     "same_text": 1 + 1 + 3 * 3,
     "truncation": 2 + (2 + 1) * 3,
     "temperature": 1 + 9 * 3,
+    "learning_rate": 1 + 2 * 3 * 3,
 }
 
 
