@@ -7,6 +7,7 @@ the memory at its peak. A side waits idly until it is its turn.
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
+import contextlib
 import json
 import os
 import statistics
@@ -37,13 +38,17 @@ class Side:
   def ask(self, count: int) -> Any:
     """Has it run `count` times; returns what `serve` answers."""
     assert self._process.stdin and self._process.stdout
-    self._process.stdin.write(f"{count}\n")
-    self._process.stdin.flush()
+    # A side that has ended may break the pipe or just say nothing.
+    with contextlib.suppress(BrokenPipeError):
+      self._process.stdin.write(f"{count}\n")
+      self._process.stdin.flush()
     for line in self._process.stdout:
       if line.startswith(_MARK):
         return json.loads(line[len(_MARK) :])
     raise RuntimeError(
-        f"side {self.name} ended; SIDES_STDERR=1 shows what it says."
+        f"side {self.name} ended with {self._process.wait()} (-9: most likely "
+        "all sides together need more memory than there is); SIDES_STDERR=1 "
+        "shows what it says."
     )
 
   def close(self) -> None:

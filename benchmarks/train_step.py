@@ -102,7 +102,10 @@ def ours(precision: str) -> Callable[[], object]:
     model.load_canonical_weights(
         initialization.random_weights(model.canonical_weights(), 0.02, 0)
     )
-    optimizer = optimizer_lib.create(train_config.OptimizerConfig(), 100_000)
+    optimizer = optimizer_lib.create(
+        train_config.OptimizerConfig(learning_rate=1e-4, warmup_steps=0),
+        100_000,
+    )
   trainer = step.Trainer(
       strategy,
       iter(tf.data.Dataset.from_tensors(batch()).repeat()),
