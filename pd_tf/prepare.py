@@ -254,6 +254,11 @@ def _counts(
   }
   lengths = np.sum([one["lengths"] for one in made], axis=0)
   unknown, is_random = totals.pop("num_unknown"), totals.pop("num_random_next")
+  if settings.next_sentence and is_random == totals["num_segments"]:
+    logging.warning(
+        "Every document is a single sentence, so no pair is of neighbours and "
+        "next sentences teach nothing; next_sentence=false takes texts alone."
+    )
   return totals | {
       "unknown_share": unknown / totals["num_tokens"],
       "random_next_share": is_random / totals["num_segments"],

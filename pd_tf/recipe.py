@@ -23,6 +23,7 @@ import gc
 import pathlib
 import shlex
 import sys
+import traceback
 from typing import Any
 
 from pd_tf import stages as stages_lib
@@ -103,10 +104,18 @@ def _run_all(
       missing.add(stage.name)
     except Exception as error:
       stages_lib.say(f"{label}: failed: {' '.join(str(error).split())}")
+      _forget_frames(error)
       failed[stage.name] = error
       missing.add(stage.name)
     _free_models(registered)
   return outcomes, failed
+
+
+def _forget_frames(error: BaseException | None) -> None:
+  """Drops what the calls that failed held, the stage's models among it."""
+  while error is not None:
+    traceback.clear_frames(error.__traceback__)
+    error = error.__cause__ or error.__context__
 
 
 def _free_models(registered: Collection[str]) -> None:

@@ -157,6 +157,18 @@ def test_single_segments_use_every_token_once(folder, tmp_path):
   )
 
 
+def test_pairs_of_single_sentences_are_warned_of(folder, tmp_path, caplog):
+  told = "no pair is of neighbours"
+  prepare.run(_settings(folder), tmp_path / "documents")
+  assert told not in caplog.text
+  text = tmp_path / "text.txt"
+  text.write_text("\n\n".join(" ".join(WORDS[i:i + 4]) for i in range(9)))
+  settings = _settings(folder, inputs=(str(text),))
+  result = prepare.run(settings, tmp_path / "sentences")
+  assert result["random_next_share"] == 1.0
+  assert told in caplog.text
+
+
 def test_deterministic_in_seed(folder, tmp_path):
   for name, seed in (("a", 0), ("b", 0), ("c", 1)):
     prepare.run(_settings(folder, seed=seed), tmp_path / name)

@@ -246,19 +246,25 @@ def test_nothing_of_a_stage_stays_in_memory(tmp_path, monkeypatch):
     function = tf.function(lambda: doubled(variable.value()))
     assert float(function()) == 2.0
     traced.append(weakref.ref(function.get_concrete_function().graph))
+    if settings.model == "broken":
+      raise errors.InputError("a file is missing.")
     return {}
 
   fake_verbs(monkeypatch)
   monkeypatch.setattr(sys.modules["fake_export"], "run", train)
   kept = tf.function(lambda value: doubled(value))
   forward = kept.get_concrete_function(tf.constant(1.0))
-  stage = {"verb": "export", "set": {"model": "x"}}
   settings = settings_lib.load(
       recipe_config.RecipeConfig,
-      overrides={"stages": {"first": stage, "second": stage}},
+      overrides={"stages": {
+          model: {"verb": "export", "set": {"model": model}}
+          for model in ("good", "broken", "another")
+      }},
   )
-  recipe.run(settings, tmp_path / "run")
-  assert [graph() for graph in traced] == [None, None]
+  with pytest.raises(errors.InputError, match="stage broken: a file") as raised:
+    recipe.run(settings, tmp_path / "run")
+  assert [graph() for graph in traced] == [None, None, None]
+  assert raised.value.__cause__
   # What the caller had traced before is not touched.
   value = tf.constant(1.0)
   with tf.GradientTape() as tape:
