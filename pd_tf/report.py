@@ -59,6 +59,7 @@ def run(
   """
   del run_dir
   runs = _runs(settings)
+  settings = _as_before(settings, groups.methods(runs))
   metric = _metric(runs, settings.metric)
   found = _comparisons(runs, metric, settings.subject)
   answer = _answer(runs, metric, settings.subject, found)
@@ -68,10 +69,11 @@ def run(
     marks = verdict.marks
     answer += verdict.sentences
   result: dict[str, Any] = {
-      "title": settings.title,
-      "question": settings.question,
+      "title": settings.title or "Results",
+      "question": settings.question or "",
       "answer": answer,
       "metric": metric,
+      "subject": _subject(runs, settings.subject),
       "runs": [
           outcomes.to_plain(dataclasses.replace(
               run, curve=outcomes.thinned(run.curve)
@@ -122,6 +124,24 @@ def _runs(settings: report_config.ReportConfig) -> list[outcomes.Outcome]:
           run, method=method, name=method + axes if labelled else run.name
       ))
   return found
+
+
+def _as_before(
+    settings: report_config.ReportConfig, methods: Sequence[str]
+) -> report_config.ReportConfig:
+  """Returns settings with what an earlier report was asked, if it is alone."""
+  path = pathlib.Path(settings.runs[0])
+  if len(settings.runs) > 1 or not path.is_file():
+    return settings
+  earlier = json.loads(path.read_text(encoding="utf-8"))
+  if earlier.get("subject") not in methods:
+    # It has another label now.
+    earlier.pop("subject", None)
+  return dataclasses.replace(settings, **{
+      name: earlier[name]
+      for name in ("title", "question", "metric", "subject")
+      if getattr(settings, name) is None and earlier.get(name)
+  })
 
 
 def _metric(

@@ -141,12 +141,14 @@ def test_mistakes(evaluations, tmp_path):
 def test_page_by_its_name_and_again_from_its_numbers(evaluations, tmp_path):
   first = report.run(report_config.ReportConfig(
       runs=evaluations, names=("PF", "PD"), question="Does it help?",
-      out=str(tmp_path / "page.html"), title="T",
+      out=str(tmp_path / "page.html"), title="T", subject="PF",
+      metric="matthews",
   ))
+  assert first["title"] == "T"
+  assert (first["subject"], first["metric"]) == ("PF", "matthews")
   files = tmp_path / "page_files"
   again = report.run(report_config.ReportConfig(
-      runs=(str(files / "results.json"),), question="Does it help?",
-      out=str(tmp_path / "again.html"), title="T",
+      runs=(str(files / "results.json"),), out=str(tmp_path / "again.html"),
   ))
   assert again == first
   for path in sorted(files.iterdir()):
@@ -157,7 +159,7 @@ def test_page_by_its_name_and_again_from_its_numbers(evaluations, tmp_path):
       tmp_path / "again.html"
   ).read_text()
   assert first["answer"] == [
-      "In accuracy, PD is not shown to differ from PF: 85.0 and 80.0."
+      "In matthews, PF is not shown to differ from PD: 50.0 and 50.0."
   ]
 
 

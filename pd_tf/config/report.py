@@ -30,8 +30,11 @@ class ReportConfig:
   metric: str | None = settings.setting(
       None, "Metric of figures and answer; null: the first."
   )
-  title: str = settings.setting("Results", "Heading of the page.")
-  question: str = settings.setting("", "What the runs are to answer.")
+  title: str | None = settings.setting(
+      None, "Heading of the page; null: that of the results.json that is read "
+      "alone, which also goes for question, metric and subject; else Results."
+  )
+  question: str | None = settings.setting(None, "What the runs are to answer.")
   subject: str | None = settings.setting(
       None, "Method that the answer compares with each other; null: PD where "
       "there is one, else the last."

@@ -125,7 +125,11 @@ class Update:
         replica, (self._weights(batch, seed), tf.cast(stop, tf.float32))
     )
     looked = self._look_up(batch)
-    sums, gradients = self._sum(replica, self._local(batch, seed, weights))
+    sums, gradients = self._local(batch, seed, weights)
+    # Apart: what one call sums, TensorFlow takes to depend on all of it, and so
+    # drops the order of reads and updates that would follow from that. A seed
+    # that is only watched was then, rarely, that of the next step.
+    sums, gradients = self._sum(replica, sums), self._sum(replica, gradients)
     if looked is not None:
       gradients[-1] = looked.summed(gradients[-1])
     norm, factor = self._clipping(gradients)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.eager import context
 
 from pd_tf.config import errors
 from pd_tf.config import train as train_config
@@ -142,6 +143,37 @@ def test_seeds_differ_from_step_to_step_and_repeat():
   draws = [float(first.train(one)["noise"]) for _ in range(3)]
   assert draws == [float(again.train(one)["noise"]) for _ in range(3)]
   assert len(set(draws)) == 3
+
+
+def test_all_that_reads_the_step_is_before_its_count():
+  trainer, _, _ = _trainer(_one_device(), [1] * 4, [1] * 4)
+  context.context().enable_graph_collection()
+  try:
+    trainer.train(tf.constant(1))
+    made = context.context().export_run_metadata()
+  finally:
+    context.context().disable_graph_collection()
+  # As it runs: TensorFlow drops control edges that it holds to be needless.
+  graph = max(
+      (part for one in made.function_graphs for part in one.partition_graphs),
+      key=lambda part: len(part.node),
+  )
+  inputs = {
+      node.name: [name.lstrip("^").split(":")[0] for name in node.input]
+      for node in graph.node
+  }
+  (count,) = (n for n in graph.node if n.op == "AssignAddVariableOp")
+  reads = {
+      node.name for node in graph.node
+      if node.op == "ReadVariableOp" and node.input[0] == count.input[0]
+  }
+  assert len(reads) > 1
+  before, open_names = set(), [count.name]
+  while open_names:
+    new = set(inputs.get(open_names.pop(), ())) - before
+    before |= new
+    open_names += new
+  assert reads <= before
 
 
 def test_the_schedule_is_berts():
