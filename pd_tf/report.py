@@ -83,12 +83,8 @@ def run(
   }
   if marks:
     result |= {"budget": settings.budget, "marks": marks}
-  if settings.out is not None:
-    place = pathlib.Path(settings.out)
-    _write(place.with_name(place.stem + "_files"), place, runs, found, result)
-  elif settings.to is not None:
-    directory = pathlib.Path(settings.to)
-    _write(directory, directory / PAGE_FILE, runs, found, result)
+  if places := _places(settings):
+    _write(*places, runs, found, result)
   for sentence in answer:
     print(sentence)
   print("\n" * bool(answer) + table.markdown(runs, marks))
@@ -194,6 +190,19 @@ def _answer(
       for method in groups.methods(runs)
   ]
   return said + [trend for trend in trends if trend is not None]
+
+
+def _places(
+    settings: report_config.ReportConfig,
+) -> tuple[pathlib.Path, pathlib.Path] | None:
+  """Returns where the files and the page go; None: nowhere."""
+  if settings.out is not None:
+    page_path = pathlib.Path(settings.out)
+    return page_path.with_name(page_path.stem + "_files"), page_path
+  if settings.to is not None:
+    directory = pathlib.Path(settings.to)
+    return directory, directory / PAGE_FILE
+  return None
 
 
 def _write(
