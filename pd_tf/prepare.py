@@ -256,8 +256,9 @@ def _counts(
   unknown, is_random = totals.pop("num_unknown"), totals.pop("num_random_next")
   if settings.next_sentence and is_random == totals["num_segments"]:
     logging.warning(
-        "Every document is a single sentence, so no pair is of neighbours and "
-        "next sentences teach nothing; next_sentence=false takes texts alone."
+        "All pairs are random, as where each document is a single sentence: "
+        "no pair is of neighbours, and next sentences teach nothing; "
+        "next_sentence=false takes texts alone."
     )
   return totals | {
       "unknown_share": unknown / totals["num_tokens"],

@@ -61,8 +61,9 @@ def run(
   runs = _runs(settings)
   settings = _as_before(settings, groups.methods(runs))
   metric = _metric(runs, settings.metric)
-  found = _comparisons(runs, metric, settings.subject)
-  answer = _answer(runs, metric, settings.subject, found)
+  subject = _subject(runs, settings.subject)
+  found = _comparisons(runs, metric, subject)
+  answer = _answer(runs, metric, subject, found)
   marks: list[str] = []
   if settings.limits:
     verdict = under_budget.verdict(runs, settings.limits, metric)
@@ -73,7 +74,7 @@ def run(
       "question": settings.question or "",
       "answer": answer,
       "metric": metric,
-      "subject": _subject(runs, settings.subject),
+      "subject": subject,
       "runs": [
           outcomes.to_plain(dataclasses.replace(
               run, curve=outcomes.thinned(run.curve)
@@ -167,9 +168,8 @@ def _subject(
 
 
 def _comparisons(
-    runs: Sequence[outcomes.Outcome], metric: str | None, wanted: str | None
+    runs: Sequence[outcomes.Outcome], metric: str | None, subject: str
 ) -> list[answers.Comparison]:
-  subject = _subject(runs, wanted)
   if metric is None:
     return []
   return answers.comparisons(runs, metric, subject)
@@ -178,12 +178,12 @@ def _comparisons(
 def _answer(
     runs: Sequence[outcomes.Outcome],
     metric: str | None,
-    wanted: str | None,
+    subject: str,
     found: Sequence[answers.Comparison],
 ) -> list[str]:
   if metric is None:
     return []
-  said = answers.sentences(found, metric, _subject(runs, wanted))
+  said = answers.sentences(found, metric, subject)
   trends = [
       answers.trend(runs, metric, axis, method)
       for axis in groups.numeric_axes(runs)
