@@ -193,7 +193,9 @@ class TrainConfig:
   task: task_config.TaskConfig = settings.section(task_config.TaskConfig)
   distillation: DistillationConfig = settings.section(DistillationConfig)
   optimizer: OptimizerConfig = settings.section(OptimizerConfig)
-  seq_length: int = settings.setting(128, "Tokens of a packed row, S.")
+  seq_length: int = settings.setting(
+      128, "Tokens of a packed row, S; an example has no more."
+  )
   batch_size: int = settings.setting(
       32, "Examples of an update: rows when pretraining, else texts."
   )

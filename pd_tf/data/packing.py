@@ -5,15 +5,22 @@ from collections.abc import Sequence
 import dataclasses
 import itertools
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tensorflow as tf
 
 from pd_tf.data import examples as examples_lib
+
+if TYPE_CHECKING:
+  import tensorflow as tf
 
 # Examples among which a row is filled: best-fit over this many leaves about
 # 1 % of the positions empty; more would gain nothing.
 _WINDOW = 2048
+# How far from the batch size whole rows may be, as a share of it.
+_TOLERANCE = 0.05
+# Longer rows are of a multiple of as many positions.
+_LENGTH_STEP = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +29,7 @@ class Shape:
 
   Attributes:
     rows: B.
-    seq_length: S.
+    seq_length: S, at least that of the longest example.
     slots: E, examples of a row at the most.
   """
 
@@ -37,10 +44,16 @@ def shape_for(
   """Returns the shape that holds about `batch_size` examples.
 
   Differs from a padded batch: an update has batch_size examples on average,
-  not each time, because rows are filled with what fits.
+  not each time, because rows are filled with what fits. Where few rows of
+  seq_length would hold another number, rows of another length hold this one.
   """
   mean = float(examples.lengths.mean())
-  rows = max(1, round(batch_size * mean / seq_length))
+  tokens = batch_size * mean
+  rows = max(1, round(tokens / seq_length))
+  if abs(rows * seq_length - tokens) > _TOLERANCE * tokens:
+    rows = max(1, int(tokens / seq_length))
+    least = max(tokens / rows, int(examples.lengths.max()))
+    seq_length = _LENGTH_STEP * math.ceil(least / _LENGTH_STEP)
   # Twice the mean count: rows of very short texts close before they are full.
   slots = min(seq_length // 3, math.ceil(2 * seq_length / mean))
   return Shape(rows, seq_length, max(1, slots))
@@ -145,8 +158,11 @@ def rows_per_epoch(
 
 def dataset(
     examples: examples_lib.Examples, shape: Shape, seed: int, start_step: int
-) -> tf.data.Dataset:
+) -> "tf.data.Dataset":
   """Returns `batches` as an endless data set of static shapes."""
+  # Not above: who packs texts for a runtime of its own needs none.
+  import tensorflow as tf
+
   like = batch(examples, [[0]], shape)
   signature = {
       name: tf.TensorSpec(array.shape, array.dtype)

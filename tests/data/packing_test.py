@@ -4,6 +4,7 @@ import itertools
 import hypothesis
 from hypothesis import strategies
 import numpy as np
+import pytest
 
 from pd_tf.data import examples as examples_lib
 from pd_tf.data import packing
@@ -97,12 +98,26 @@ def test_each_pass_has_every_example_in_another_order():
   assert first != second
 
 
-def test_the_shape_holds_about_the_batch_size():
+@pytest.mark.parametrize("batch_size", [5, 14, 16, 32, 57, 256])
+def test_the_shape_holds_about_the_batch_size(batch_size):
   examples = _examples(np.random.default_rng(2).integers(5, 21, 3000))
-  shape = packing.shape_for(examples, 32, 128)
+  shape = packing.shape_for(examples, batch_size, 128)
+  rows = packing.rows_per_epoch(examples, shape, seed=0)
+  count = len(examples) * shape.rows / rows
+  assert 0.93 * batch_size < count < 1.07 * batch_size
+
+
+def test_rows_hold_the_longest_example_however_small_the_batch():
+  examples = _examples([3] * 50 + [41])
+  shape = packing.shape_for(examples, 1, 128)
+  assert (shape.rows, shape.seq_length) == (1, 48)
   batches = packing.batches(examples, shape, seed=0, start_step=0)
-  counts = [next(batches)["example_weights"].sum() for _ in range(50)]
-  assert 0.85 * 32 < np.mean(counts) < 1.15 * 32
+  assert max(next(batches)["position_ids"].max() for _ in range(5)) == 40
+
+
+def test_many_rows_keep_their_length():
+  examples = _examples([13] * 500)
+  assert packing.shape_for(examples, 256, 128).seq_length == 128
 
 
 def test_dataset_has_static_shapes_and_the_same_batches():
