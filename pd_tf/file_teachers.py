@@ -23,8 +23,8 @@ from pd_tf.teachers import teacher as teacher_lib
 if TYPE_CHECKING:
   import numpy as np
 
+  from pd_tf.text import tokenizer as tokenizer_lib
   from pd_tf.text import vocabulary as vocabulary_lib
-  from pd_tf.text import wordpiece as wordpiece_lib
 
 _ENDINGS = (".tflite", ".onnx")
 _VOCABULARY = "vocab.txt"
@@ -131,15 +131,15 @@ def _require_positions(
 def _encoder(
     vocabulary: "vocabulary_lib.Vocabulary", lower_case: bool, seq_length: int
 ) -> one_file.Encode:
-  from pd_tf.text import wordpiece
+  from pd_tf.text import light_wordpiece
 
-  word_piece = wordpiece.WordPiece(vocabulary, lower_case)
+  word_piece = light_wordpiece.LightWordPiece(vocabulary, lower_case)
   return encoder(one_file.INPUTS, lambda: word_piece, seq_length)
 
 
 def encoder(
     names: Sequence[str],
-    word_piece: "Callable[[], wordpiece_lib.WordPiece]",
+    word_piece: "Callable[[], tokenizer_lib.Tokenizer]",
     seq_length: int,
 ) -> one_file.Encode:
   """Returns what makes a BERT's inputs of columns of texts.

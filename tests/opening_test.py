@@ -9,15 +9,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from pd_tf import export
 from pd_tf import opening
 from pd_tf.config import encoder as encoder_config
+from pd_tf.config import export as export_config
 from pd_tf.config import pretrained
+from pd_tf.formats import release
 from pd_tf.modeling import bert
 from pd_tf.serving import classifier
 from pd_tf.text import vocabulary
 
 ENTRIES = (*vocabulary.SPECIAL_TOKENS, *"abcdefghij")
 TEXTS = ["a b", "", "C d e f"]
+TASK = pretrained.TaskHead("classification", ("bad", "good"))
 
 PROGRAM = """
 import json, sys
@@ -41,25 +45,47 @@ def _opened(path):
   return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.slow
-def test_a_saved_model_of_ours_needs_no_tensorflow_of_python(tmp_path):
-  model = bert.build(
+def _model():
+  return bert.build(
       encoder_config.EncoderConfig(
           num_layers=1, hidden_size=16, head_size=8, vocab_size=len(ENTRIES),
           max_positions=12,
       ),
       num_outputs=2,
   )
+
+
+@pytest.mark.slow
+def test_a_saved_model_of_ours_needs_no_tensorflow_of_python(tmp_path):
+  model = _model()
   vocabulary.write(tmp_path / "vocab.txt", ENTRIES)
   classifier.write(
       tmp_path / "model", model.config, model.canonical_weights(),
       tmp_path / "vocab.txt", True,
-      pretrained.TaskHead("classification", ("bad", "good")), 12,
+      TASK, 12,
   )
   logits, imported = _opened(tmp_path / "model")
   here = opening.open_teacher(str(tmp_path / "model"), 12)
   np.testing.assert_allclose(logits, here.logits([TEXTS]), atol=1e-5)
   assert imported == []
+
+
+@pytest.mark.parametrize("tokenizer", [False, True])
+def test_a_tflite_file_needs_tensorflow_for_a_tokenizer_inside(
+    tmp_path, tokenizer
+):
+  model = _model()
+  release.write(tmp_path / "source", pretrained.Pretrained(
+      model.config, model.canonical_weights(), ENTRIES, True, TASK
+  ))
+  export.run(export_config.ExportConfig(
+      model=str(tmp_path / "source"), to=str(tmp_path / "to"),
+      format="tflite", quantization="none", seq_length=12, tokenizer=tokenizer,
+  ))
+  logits, imported = _opened(tmp_path / "to")
+  here = opening.open_teacher(str(tmp_path / "source"), 12)
+  np.testing.assert_allclose(logits, here.logits([TEXTS]), atol=1e-5)
+  assert ("tensorflow" in imported) is tokenizer
 
 
 @pytest.mark.slow

@@ -8,6 +8,8 @@ import os
 import pathlib
 import random
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -73,6 +75,19 @@ def _sentences(folder, *names):
       for name in names for line in (folder / name).read_text().split("\n")
   ]
   return [line for line in lines if line]
+
+
+def test_local_text_is_prepared_without_importing_tensorflow(folder, tmp_path):
+  code = (
+      "import sys\nfrom pd_tf import cli\nassert not cli.main(sys.argv[1:])\n"
+      "assert not {'tensorflow', 'apache_beam'} & {*sys.modules}"
+  )
+  subprocess.run(
+      [sys.executable, "-c", code, "prepare", f"--inputs={folder}/?.txt",
+       f"--vocab_file={folder}/vocab.txt", f"--run_dir={tmp_path}/run"],
+      check=True, capture_output=True,
+  )  # fmt: skip
+  assert shards.read_manifest(tmp_path / "run")["num_documents"] == 23
 
 
 def test_directory_and_counts(folder, tmp_path):

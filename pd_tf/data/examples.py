@@ -6,8 +6,8 @@ import dataclasses
 import numpy as np
 
 from pd_tf.config import errors
+from pd_tf.text import tokenizer
 from pd_tf.text import vocabulary as vocabulary_lib
-from pd_tf.text import wordpiece
 
 # Texts tokenized in one call: enough to keep the tokenizer busy, few enough
 # that a call's memory does not show.
@@ -91,7 +91,7 @@ class Examples:
 
 
 def encode(
-    word_piece: wordpiece.WordPiece,
+    word_piece: tokenizer.Tokenizer,
     columns: Sequence[Sequence[str]],
     max_length: int,
     labels: np.ndarray | None = None,
@@ -158,7 +158,7 @@ def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
 
 
 def _encode_chunk(
-    word_piece: wordpiece.WordPiece, columns: list[Sequence[str]], room: int
+    word_piece: tokenizer.Tokenizer, columns: list[Sequence[str]], room: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
   """Returns tokens [T], lengths [N] and first lengths [N] of some texts."""
   vocabulary = word_piece.vocabulary

@@ -27,6 +27,7 @@ from pd_tf.data import shards
 from pd_tf.data import spill
 from pd_tf.data import stages
 from pd_tf.data import storage
+from pd_tf.text import light_wordpiece
 from pd_tf.text import vocabulary as vocabulary_lib
 
 # Bytes of text of a block and of a bucket: 64 of each, so that as many
@@ -382,12 +383,10 @@ def forget() -> None:
 
 
 @functools.lru_cache(maxsize=1)
-def _tokenizer(vocab_file: str, lower_case: bool) -> Any:
-  """Returns the `wordpiece.WordPiece` of this process."""
-  # With TensorFlow, which the process that only plans does not wait for.
-  from pd_tf.text import wordpiece
-
-  return wordpiece.WordPiece(_vocabulary(vocab_file), lower_case)
+def _tokenizer(
+    vocab_file: str, lower_case: bool
+) -> light_wordpiece.LightWordPiece:
+  return light_wordpiece.LightWordPiece(_vocabulary(vocab_file), lower_case)
 
 
 @functools.lru_cache(maxsize=1)

@@ -8,7 +8,6 @@ A record is a tf.train.Example, one row, with the int64 lists
   random_next      1 where part B is from another document, else 0.
 """
 
-import itertools
 import json
 import pathlib
 from typing import Any
@@ -19,6 +18,7 @@ from pd_tf.config import errors
 from pd_tf.config import run_dir as run_dir_lib
 from pd_tf.data import corpus as corpus_lib
 from pd_tf.data import ranges
+from pd_tf.data import record_frames
 from pd_tf.data import segments as segments_lib
 from pd_tf.data import storage
 from pd_tf.text import vocabulary as vocabulary_lib
@@ -36,8 +36,6 @@ _ENTRY, _KEY, _VALUE = 0x0A, 0x0A, 0x12
 _INT64_LIST, _PACKED = 0x1A, 0x0A
 # Rows serialized in one go: their numbers, 1 MB at 128, stay in the cache.
 _BLOCK_ROWS = 512
-# A record's length, and two checksums.
-_FRAME_BYTES = 16
 
 
 def shard_name(shard: int, num_shards: int) -> str:
@@ -64,18 +62,17 @@ def write_rows(
   Returns:
     Int64 [R + 1], where in the file each record begins and the last one ends.
   """
-  # Not above: to read a manifest or to plan takes no TensorFlow.
-  import tensorflow as tf
-
   ends = [np.zeros(1, np.int64)]
-  with storage.replaced(path) as temporary:
-    with tf.io.TFRecordWriter(temporary) as writer:
-      for start in range(0, len(rows), _BLOCK_ROWS):
-        block = rows[start:start + _BLOCK_ROWS]
-        data, splits = _block(corpus, segments, block, vocabulary)
-        for first, stop in itertools.pairwise(splits.tolist()):
-          writer.write(data[first:stop])
-        ends.append(ends[-1][-1] + np.cumsum(np.diff(splits) + _FRAME_BYTES))
+
+  def blocks():
+    for start in range(0, len(rows), _BLOCK_ROWS):
+      block = rows[start:start + _BLOCK_ROWS]
+      data, splits = _block(corpus, segments, block, vocabulary)
+      sizes = np.diff(splits) + record_frames.FRAME_BYTES
+      ends.append(ends[-1][-1] + np.cumsum(sizes))
+      yield record_frames.framed(data, splits)
+
+  storage.write(path, blocks())
   return np.concatenate(ends)
 
 

@@ -21,7 +21,7 @@ from pd_tf.data import labels as labels_lib
 from pd_tf.data import tables
 from pd_tf.data import text_files
 from pd_tf.data import tfds_source
-from pd_tf.text import wordpiece
+from pd_tf.text import tokenizer
 
 Label = labels_lib.Label
 
@@ -285,7 +285,7 @@ def encoded(
     labelled: Labelled,
     path: str,
     task: pretrained.TaskHead,
-    word_piece: wordpiece.WordPiece,
+    word_piece: tokenizer.Tokenizer,
     seq_length: int,
 ) -> examples_lib.Examples:
   """Returns tokenized examples.

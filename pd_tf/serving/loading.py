@@ -17,14 +17,13 @@ import weakref
 import numpy as np
 
 from pd_tf.config import errors
-from pd_tf.serving import c_api
 from pd_tf.serving import wire
+from pd_tf.text import c_api
+from pd_tf.text import c_tensors
 
 DEFAULT_SIGNATURE = "serving_default"
 # Texts, or numbers.
 Values = Sequence[str | bytes] | np.ndarray
-# DataType of tensorflow/core/framework/types.proto.
-_DTYPES = {1: np.float32, 2: np.float64, 3: np.int32, 9: np.int64, 10: np.bool_}
 
 
 class _Tensor(NamedTuple):
@@ -106,7 +105,7 @@ class Signature:
     kept = []
     try:
       for i, name in enumerate(self.inputs):
-        given[i], memory = session.tensor(inputs[name], self._dtypes[i])
+        given[i], memory = _given(inputs[name], self._dtypes[i])
         kept.append(memory)
       results = session.run(self._feeds, given, self._fetches, self._path)
     finally:
@@ -116,7 +115,7 @@ class Signature:
 
 
 class _Session:
-  """TF_Session with its graph, and tensors in and out."""
+  """TF_Session with its graph."""
 
   def __init__(self, path: str, num_threads: int | None):
     self.library = c_api.library()
@@ -156,41 +155,6 @@ class _Session:
       self.library.TF_DeleteSessionOptions(options)
     return session
 
-  def tensor(self, value: Values, dtype: int) -> tuple[int, object]:
-    """Returns a TF_Tensor, and what must be kept as long as it."""
-    if dtype == c_api.STRING:
-      return self._of_texts(value)
-    array = _numbers(value, _DTYPES[dtype])
-    tensor = self._allocated(dtype, array.shape, array.nbytes)
-    ctypes.memmove(
-        self.library.TF_TensorData(tensor), array.ctypes.data, array.nbytes
-    )
-    return tensor, None
-
-  def _of_texts(self, texts: Values) -> tuple[int, object]:
-    data = [
-        # As for training: half of a surrogate pair is no text.
-        text.encode("utf-8", "ignore") if isinstance(text, str) else text
-        for text in texts
-    ]
-    if isinstance(texts, str) or not all(isinstance(t, bytes) for t in data):
-      raise errors.InputError(
-          f"texts: expected a list of str or bytes, got {repr(texts)[:60]}."
-      )
-    size = c_api.STRING_BYTES
-    tensor = self._allocated(c_api.STRING, (len(data),), size * len(data))
-    at = self.library.TF_TensorData(tensor)
-    for text in data:
-      self.library.TF_StringInit(at)
-      # The tensor refers to Python's bytes.
-      self.library.TF_StringAssignView(at, text, len(text))
-      at += size
-    return tensor, data
-
-  def _allocated(self, dtype: int, shape: Sequence[int], size: int) -> int:
-    dims = (ctypes.c_int64 * len(shape))(*shape)
-    return self.library.TF_AllocateTensor(dtype, dims, len(shape), size)
-
   def run(
       self,
       feeds: "ctypes.Array[c_api.Output]",
@@ -207,28 +171,32 @@ class _Session:
     )
     status.require_ok(name)
     try:
-      return [self._array(tensor) for tensor in results]
+      return [c_tensors.array(tensor) for tensor in results]
     finally:
       for tensor in results:
         self.library.TF_DeleteTensor(tensor)
 
-  def _array(self, tensor: int | None) -> np.ndarray:
-    """Returns a copy of a TF_Tensor."""
-    library = self.library
-    dtype = library.TF_TensorType(tensor)
-    rank = library.TF_NumDims(tensor)
-    shape = [library.TF_Dim(tensor, i) for i in range(rank)]
-    data = library.TF_TensorData(tensor)
-    if dtype != c_api.STRING:
-      raw = ctypes.string_at(data, library.TF_TensorByteSize(tensor))
-      return np.frombuffer(raw, _DTYPES[dtype]).reshape(shape)
-    array = np.empty(shape, object)
-    for i in range(array.size):
-      at = data + i * c_api.STRING_BYTES
-      array.flat[i] = ctypes.string_at(
-          library.TF_StringGetDataPointer(at), library.TF_StringGetSize(at)
-      )
-    return array
+
+def _given(value: Values, dtype: int) -> tuple[int, object]:
+  """Returns a TF_Tensor, and what must be kept as long as it."""
+  if dtype == c_tensors.STRING:
+    data = _texts(value)
+    return c_tensors.of_texts(data), data
+  array = _numbers(value, c_tensors.DTYPES[dtype])
+  return c_tensors.of_numbers(array), None
+
+
+def _texts(texts: Values) -> list[bytes]:
+  data = [
+      # As for training: half of a surrogate pair is no text.
+      text.encode("utf-8", "ignore") if isinstance(text, str) else text
+      for text in texts
+  ]
+  if isinstance(texts, str) or not all(isinstance(t, bytes) for t in data):
+    raise errors.InputError(
+        f"texts: expected a list of str or bytes, got {repr(texts)[:60]}."
+    )
+  return data
 
 
 def _numbers(value: Values, dtype: type) -> np.ndarray:

@@ -135,8 +135,12 @@ class TfliteTeacher(teacher.Teacher):
 
 
 def _interpreter(path: str) -> Any:
-  """Returns an interpreter, with the operations of tensorflow_text."""
-  # Here, as they cost the start of TensorFlow.
+  """Returns an interpreter, with tensorflow_text's operations if need be."""
+  plain = interpreter_lib.Interpreter(model_path=path, num_threads=1)
+  signature = plain.get_signature_list().get(_SIGNATURE)
+  if signature is None or sorted(signature["inputs"]) not in _TEXT_INPUTS:
+    return plain
+  # Here, as it costs the start of TensorFlow.
   import tensorflow_text
 
   return interpreter_lib.InterpreterWithCustomOps(

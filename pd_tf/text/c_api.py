@@ -1,8 +1,8 @@
 """TensorFlow's C interface, from the library in its wheel, without its Python.
 
 `import tensorflow` takes seconds, the library a fraction of one. The interface
-is the stable one of TensorFlow: tensorflow/c/c_api.h, tf_tensor.h and
-tf_tstring.h say what each function does.
+is the stable one of TensorFlow: tensorflow/c/c_api.h, eager/c_api.h,
+tf_tensor.h and tf_tstring.h say what each function does.
 """
 
 import ctypes
@@ -14,10 +14,6 @@ import sys
 from typing import Any
 
 from pd_tf.config import errors
-
-STRING = 7
-# sizeof(TF_TString).
-STRING_BYTES = 24
 
 # Where the ops of pd_tf's graphs are in tensorflow_text.
 _TEXT_LIBRARIES = (
@@ -45,6 +41,7 @@ _P, _I, _S, _N = (
     ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t
 )
 _BUFFER, _OUTPUTS = ctypes.POINTER(Buffer), ctypes.POINTER(Output)
+_COUNT = ctypes.POINTER(ctypes.c_int)
 _TENSORS = ctypes.POINTER(ctypes.c_void_p)
 _DIMS = ctypes.POINTER(ctypes.c_int64)
 
@@ -84,6 +81,18 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "TF_StringAssignView": (None, _P, _S, _N),
     "TF_StringGetDataPointer": (_P, _P),
     "TF_StringGetSize": (_N, _P),
+    "TFE_NewContextOptions": (_P,),
+    "TFE_ContextOptionsSetConfig": (None, _P, _S, _N, _P),
+    "TFE_DeleteContextOptions": (None, _P),
+    "TFE_NewContext": (_P, _P, _P),
+    "TFE_DeleteContext": (None, _P),
+    "TFE_NewOp": (_P, _P, _S, _P),
+    "TFE_OpAddInput": (None, _P, _P, _P),
+    "TFE_Execute": (None, _P, _TENSORS, _COUNT, _P),
+    "TFE_DeleteOp": (None, _P),
+    "TFE_NewTensorHandle": (_P, _P, _P),
+    "TFE_TensorHandleResolve": (_P, _P, _P),
+    "TFE_DeleteTensorHandle": (None, _P),
 }  # fmt: skip
 
 
@@ -94,10 +103,10 @@ def library() -> ctypes.CDLL:
   Raises:
     ImportError: TensorFlow or tensorflow_text is not installed.
   """
-  directory = _directory("tensorflow")
-  names = [*directory.glob("libtensorflow_cc.*")]
+  package = directory("tensorflow")
+  names = [*package.glob("libtensorflow_cc.*")]
   if not names:
-    raise ImportError(f"{directory} has no libtensorflow_cc.")
+    raise ImportError(f"{package} has no libtensorflow_cc.")
   loaded = ctypes.CDLL(str(names[0]))
   for name, (result, *arguments) in _FUNCTIONS.items():
     function = getattr(loaded, name)
@@ -111,11 +120,16 @@ def library() -> ctypes.CDLL:
 
 def text_libraries() -> list[pathlib.Path]:
   """Returns tensorflow_text's files with the operations of pd_tf's graphs."""
-  ops = _directory("tensorflow_text") / "python" / "ops"
+  ops = directory("tensorflow_text") / "python" / "ops"
   return [ops / name for name in _TEXT_LIBRARIES]
 
 
-def _directory(package: str) -> pathlib.Path:
+def directory(package: str) -> pathlib.Path:
+  """Returns where a package is, without importing it.
+
+  Raises:
+    ImportError: It is not installed.
+  """
   spec = importlib.util.find_spec(package)
   if spec is None or spec.origin is None:
     raise ImportError(f"{package} is not installed.")

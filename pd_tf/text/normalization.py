@@ -13,6 +13,8 @@ import numpy as np
 
 # A word of more characters is unknown (WordpieceTokenizer's default).
 LONGEST_WORD = 200
+# Of UTF-8; longer words are none in what is normalized.
+LONGEST_WORD_BYTES = 4 * LONGEST_WORD
 # Of private use: no vocabulary has it, so that its word is unknown.
 _UNKNOWN = "\ue000"
 _KEEP, _DROP, _SPACE, _ACCENT = range(4)
@@ -32,23 +34,29 @@ _CHINESE = (
 )
 
 
-def normalized(texts: Sequence[bytes], lower_case: bool) -> list[bytes]:
+def normalized(
+    texts: Sequence[str] | Sequence[bytes], lower_case: bool
+) -> list[bytes]:
   """Returns texts without control characters and with plain spaces.
 
   Args:
-    texts: UTF-8; what is not is dropped.
+    texts: Or their UTF-8; what is not is dropped.
     lower_case: Whether to lower-case and strip accents too.
 
   Returns:
-    As many texts. A word that BERT takes for unknown for its length alone is
-    one unknown character.
+    As many texts, none with a line end. A word that BERT takes for unknown for
+    its length alone is one unknown character.
   """
   if not texts:
     return []
   table = _TO_LOWER if lower_case else _TO_SPACE
+  data = (
+      text.encode("utf-8", "ignore") if isinstance(text, str) else text
+      for text in texts
+  )
   joined = _SEPARATOR.join(
       text if b"\xff" not in text else text.replace(b"\xff", b"")
-      for text in texts
+      for text in data
   ).translate(table, _CONTROLS)
   found = joined.split(_SEPARATOR)
   if not joined.replace(_SEPARATOR, b"").isascii():

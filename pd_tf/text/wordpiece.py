@@ -20,9 +20,6 @@ import tensorflow_text as tf_text
 from pd_tf.text import normalization
 from pd_tf.text import vocabulary as vocabulary_lib
 
-# Of UTF-8; longer words never get here.
-_CHARACTER_BYTES = 4
-
 
 class WordPiece:
   """Tokenizes batches of texts."""
@@ -36,20 +33,8 @@ class WordPiece:
   def tokenize(
       self, texts: Sequence[str] | Sequence[bytes]
   ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the pieces of texts, without special tokens.
-
-    Args:
-      texts: N texts, or their UTF-8.
-
-    Returns:
-      Ids, Int32 [T], all texts' one after another, and row splits, Int64
-      [N + 1]: text i has ids[splits[i]:splits[i + 1]].
-    """
-    data = [
-        text.encode("utf-8", "ignore") if isinstance(text, str) else text
-        for text in texts
-    ]
-    words = normalization.normalized(data, self.lower_case)
+    """Returns what `tokenizer.Tokenizer.tokenize` does."""
+    words = normalization.normalized(texts, self.lower_case)
     pieces = self._of_words.tokenize(tf.constant(words, tf.string))
     return pieces.values.numpy(), pieces.row_splits.numpy()
 
@@ -68,7 +53,7 @@ class WordPiece:
   def _of_words(self) -> tf_text.FastWordpieceTokenizer:
     return tf_text.FastWordpieceTokenizer(
         list(self.vocabulary.entries),
-        max_bytes_per_word=_CHARACTER_BYTES * normalization.LONGEST_WORD,
+        max_bytes_per_word=normalization.LONGEST_WORD_BYTES,
         token_out_type=tf.int32,
         unknown_token=vocabulary_lib.UNK,
     )

@@ -13,9 +13,9 @@ from tensorflow.core.protobuf import saved_model_pb2
 from pd_tf.config import encoder as encoder_config
 from pd_tf.config import pretrained
 from pd_tf.modeling import bert
-from pd_tf.serving import c_api
 from pd_tf.serving import classifier
 from pd_tf.serving import embedder
+from pd_tf.text import c_api
 from pd_tf.text import vocabulary
 
 ENTRIES = (*vocabulary.SPECIAL_TOKENS, *"abcdefghij")

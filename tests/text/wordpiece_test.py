@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_text as tf_text
 
+from pd_tf.text import light_wordpiece
 from pd_tf.text import vocabulary as vocabulary_lib
 from pd_tf.text import wordpiece
 
@@ -79,6 +80,15 @@ def _ours(tokenizer, texts):
   ]
 
 
+@pytest.fixture(
+    name="kind", scope="module",
+    params=[wordpiece.WordPiece, light_wordpiece.LightWordPiece],
+)
+def _kind(request):
+  """What makes ids of texts: the same, be TensorFlow's Python there or not."""
+  return request.param
+
+
 @pytest.fixture(name="path", scope="module")
 def _path(tmp_path_factory):
   path = tmp_path_factory.mktemp("wordpiece") / "vocab.txt"
@@ -86,8 +96,8 @@ def _path(tmp_path_factory):
   return path
 
 
-def test_by_hand(path):
-  tokenizer = wordpiece.WordPiece(vocabulary_lib.read(path))
+def test_by_hand(kind, path):
+  tokenizer = kind(vocabulary_lib.read(path))
   ids, splits = tokenizer.tokenize(["The films", "", "unaffable zzz"])
   assert [ENTRIES[i] for i in ids] == [
       "the", "film", "##s", "un", "##a", "##ff", "##able", "[UNK]"
@@ -96,14 +106,14 @@ def test_by_hand(path):
   assert (ids.dtype, splits.dtype) == ("int32", "int64")
 
 
-def test_no_texts(path):
-  ids, splits = wordpiece.WordPiece(vocabulary_lib.read(path)).tokenize([])
+def test_no_texts(kind, path):
+  ids, splits = kind(vocabulary_lib.read(path)).tokenize([])
   assert ids.tolist() == [] and splits.tolist() == [0]
 
 
 @pytest.mark.parametrize("lower_case", [True, False])
-def test_ids_are_those_of_the_original_tokenizer(path, lower_case):
-  tokenizer = wordpiece.WordPiece(vocabulary_lib.read(path), lower_case)
+def test_ids_are_those_of_the_original_tokenizer(kind, path, lower_case):
+  tokenizer = kind(vocabulary_lib.read(path), lower_case)
   assert _ours(tokenizer, TEXTS) == _oracle(path, lower_case, TEXTS)
 
 
@@ -120,7 +130,7 @@ def test_ids_of_graphs_are_those_of_tf_hub(path):
 
 
 @pytest.mark.parametrize("lower_case", [True, False])
-def test_ids_of_any_script(tmp_path, lower_case):
+def test_ids_of_any_script(kind, tmp_path, lower_case):
   draw = random.Random(0)
   letters = [
       chr(point) for first, last in SCRIPTS.values()
@@ -142,7 +152,7 @@ def test_ids_of_any_script(tmp_path, lower_case):
     texts.append("".join(chr(draw.randint(*span)) for span in spans))
   # The longest word that is cut, and one that is unknown.
   texts += ["ก" * 200, "ก" * 201, "x" * 200 + " y", "x" * 201 + " y"]
-  tokenizer = wordpiece.WordPiece(
+  tokenizer = kind(
       vocabulary_lib.read(tmp_path / "vocab.txt"), lower_case
   )
   assert _ours(tokenizer, texts) == _oracle(
@@ -152,14 +162,14 @@ def test_ids_of_any_script(tmp_path, lower_case):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("lower_case", [True, False])
-def test_every_character_is_of_its_kind(tmp_path, lower_case):
+def test_every_character_is_of_its_kind(kind, tmp_path, lower_case):
   pieces = ("a", "b", "##a", "##b")
   vocabulary_lib.write(
       tmp_path / "vocab.txt", (*vocabulary_lib.SPECIAL_TOKENS, *pieces)
   )
   points = [*range(0xD800), *range(0xE000, 0x20000), *range(0xE0000, 0xE0200)]
   texts = [f"a{chr(point)}b" for point in points]
-  tokenizer = wordpiece.WordPiece(
+  tokenizer = kind(
       vocabulary_lib.read(tmp_path / "vocab.txt"), lower_case
   )
   different = [
@@ -173,15 +183,15 @@ def test_every_character_is_of_its_kind(tmp_path, lower_case):
   assert len(different) < 60
 
 
-def test_texts_may_be_bytes_that_are_no_utf8(path):
-  tokenizer = wordpiece.WordPiece(vocabulary_lib.read(path))
+def test_texts_may_be_bytes_that_are_no_utf8(kind, path):
+  tokenizer = kind(vocabulary_lib.read(path))
   ids, splits = tokenizer.tokenize([b"film\xff", b"\xc3", b"un\xe9able"])
   assert [ENTRIES[i] for i in ids] == ["film", "un", "##able"]
   assert splits.tolist() == [0, 1, 1, 3]
 
 
-def test_any_text_of_common_characters(path):
-  tokenizer = wordpiece.WordPiece(vocabulary_lib.read(path))
+def test_any_text_of_common_characters(kind, path):
+  tokenizer = kind(vocabulary_lib.read(path))
   alphabet = "thefilmsunab gE é,.!'[]中\t\n"
 
   @hypothesis.settings(max_examples=50, deadline=None)
@@ -196,7 +206,7 @@ def test_any_text_of_common_characters(path):
 
 @pytest.mark.real_data
 @pytest.mark.parametrize("name", ["wiki", "imdb_unsup"])
-def test_real_text_with_the_released_vocabulary(name):
+def test_real_text_with_the_released_vocabulary(kind, name):
   if "PD_TF_DATA" not in os.environ:
     pytest.skip("PD_TF_DATA is not set")
   data = pathlib.Path(os.environ["PD_TF_DATA"])
@@ -204,5 +214,5 @@ def test_real_text_with_the_released_vocabulary(name):
   with lzma.open(corpus, "rt", encoding="utf-8") as file:
     texts = [line.rstrip("\n") for line in itertools.islice(file, 1500)]
   path = data / "vocab.txt"
-  tokenizer = wordpiece.WordPiece(vocabulary_lib.read(path))
+  tokenizer = kind(vocabulary_lib.read(path))
   assert _ours(tokenizer, texts) == _oracle(path, True, texts)
