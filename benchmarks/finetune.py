@@ -3,10 +3,12 @@
   PD_TF_DATA=… python benchmarks/finetune.py --size=tiny
 
 All sides: batches of 32 sentences in random order, dropout 0.1, AdamW with
-clipping. pd_tf packs them into rows of 128 tokens, packing included; Model
+clipping. pd_tf packs them into rows of about 128 tokens, packing included; Model
 Garden pads each to 128, as its pipeline does; Hugging Face pads to the longest
 of the batch. Each side is a process of its own; asked in turn; medians.
 Distillation differs in its loss alone; its soft labels are random here.
+"narrow" has one thread for an operation (TF_NUM_INTRAOP_THREADS=1), where by
+default each is split over all cores.
 """
 
 from collections.abc import Callable
@@ -44,7 +46,8 @@ SIDE = flags.DEFINE_string("side", None, "For the script's own use.")
 LENGTH = 128
 NAMES = (
     "pd_tf float32", "pd_tf mixed_bfloat16",
-    "pd_tf distillation mixed_bfloat16", "Model Garden float32",
+    "pd_tf distillation mixed_bfloat16", "pd_tf narrow mixed_bfloat16",
+    "Model Garden float32",
     "Model Garden mixed_bfloat16", "Model Garden auto_bfloat16",
     "Hugging Face float32", "Hugging Face bfloat16",
 )  # fmt: skip
@@ -140,7 +143,7 @@ def ours(precision: str, distils: bool) -> Callable[[], Told]:
       model.trainable_variables, optimizer,
   )
   updates = tf.constant(UPDATES.value)
-  positions = UPDATES.value * shape.rows * LENGTH
+  positions = UPDATES.value * shape.rows * shape.seq_length
 
   def run() -> Told:
     told = trainer.train(updates)
@@ -255,6 +258,9 @@ def _repeated(
 def prepare(side: str) -> Callable[[], Callable[[], Told]]:
   """Returns what prepares a side by its name."""
   name, _, precision = side.rpartition(" ")
+  if name.endswith("narrow"):
+    # Operations of a few hundred tokens: side by side, each on one core.
+    os.environ["TF_NUM_INTRAOP_THREADS"] = "1"
   if name.startswith("pd_tf"):
     return lambda: ours(precision, name.endswith("distillation"))
   if name.startswith("Hugging Face"):

@@ -45,7 +45,7 @@ from pd_tf.text import vocabulary as vocabulary_lib
 WORK_FOLDER = "unfinished"
 _PLAN_FILE = "plan.json"
 # As much text is ready before other processes are.
-_IN_PROCESS_BYTES = 32 << 20
+_IN_PROCESS_BYTES = 96 << 20
 
 
 def run(
