@@ -133,7 +133,7 @@ def _encoder(
 ) -> one_file.Encode:
   from pd_tf.text import light_wordpiece
 
-  word_piece = light_wordpiece.LightWordPiece(vocabulary, lower_case)
+  word_piece = light_wordpiece.tokenizer(vocabulary, lower_case)
   return encoder(one_file.INPUTS, lambda: word_piece, seq_length)
 
 

@@ -15,7 +15,6 @@ reach it); the bytes written are the same.
   pd-tf label --teacher=runs/teacher --inputs=reviews.txt --run_dir=runs/soft
 """
 
-import contextlib
 import dataclasses
 import functools
 import os
@@ -26,7 +25,6 @@ from typing import Any
 
 from absl import logging
 import numpy as np
-import tensorflow as tf
 import tqdm
 
 from pd_tf import label_plan
@@ -206,9 +204,8 @@ def _label_part_in_worker(
     index: int, settings: label_config.LabelConfig, run_dir: pathlib.Path
 ) -> int:
   """Labels a part on one core, as each has a process of its own."""
-  # Not possible once TensorFlow has begun, which is with the first part.
-  with contextlib.suppress(RuntimeError):
-    tf.config.threading.set_intra_op_parallelism_threads(1)
+  # Heeded by whatever of TensorFlow runs first in this process.
+  os.environ["TF_NUM_INTRAOP_THREADS"] = "1"
   return label_part(index, settings, run_dir, threads=1)
 
 

@@ -9,7 +9,8 @@ documents held out. All documents of all inputs are shuffled once, globally, so
 training may read the shards in order.
 
 An Apache Beam pipeline does it, by default in as many processes of this machine
-as it has cores; the bytes written do not follow from how many. A killed run
+as it has cores; what is ready before these have started, some 96 MB of text, is
+done in this one. The bytes written do not follow from how many. A killed run
 goes on where it stopped.
 
 Example:
@@ -44,7 +45,7 @@ from pd_tf.text import vocabulary as vocabulary_lib
 
 WORK_FOLDER = "unfinished"
 _PLAN_FILE = "plan.json"
-# As much text is ready before other processes are.
+# As much text is ready before other processes are, or soon after.
 _IN_PROCESS_BYTES = 96 << 20
 
 
@@ -84,7 +85,10 @@ def run(
       preparation.vocab_file,
       [entry.encode() + b"\n" for entry in vocabulary.entries],
   )
-  few = preparation.text_bytes < _IN_PROCESS_BYTES
+  few = (
+      processes.num_workers is None
+      and preparation.text_bytes < _IN_PROCESS_BYTES
+  )
   try:
     results = stages.run(
         preparing.stages_of(preparation), preparation.folder, processes,

@@ -70,17 +70,22 @@ def test_a_saved_model_of_ours_needs_no_tensorflow_of_python(tmp_path):
   assert imported == []
 
 
-@pytest.mark.parametrize("tokenizer", [False, True])
-def test_a_tflite_file_needs_tensorflow_for_a_tokenizer_inside(
-    tmp_path, tokenizer
+@pytest.mark.parametrize("form, tokenizer", [
+    ("tflite", False), ("tflite", True),
+    pytest.param("onnx", False, marks=pytest.mark.slow),
+])  # fmt: skip
+def test_a_file_needs_tensorflow_for_a_tokenizer_inside(
+    tmp_path, form, tokenizer
 ):
+  if form == "onnx":
+    pytest.importorskip("onnxscript", reason="pip extra: onnx")
   model = _model()
   release.write(tmp_path / "source", pretrained.Pretrained(
       model.config, model.canonical_weights(), ENTRIES, True, TASK
   ))
   export.run(export_config.ExportConfig(
       model=str(tmp_path / "source"), to=str(tmp_path / "to"),
-      format="tflite", quantization="none", seq_length=12, tokenizer=tokenizer,
+      format=form, quantization="none", seq_length=12, tokenizer=tokenizer,
   ))
   logits, imported = _opened(tmp_path / "to")
   here = opening.open_teacher(str(tmp_path / "source"), 12)

@@ -30,6 +30,25 @@ preparing._LEAST_BYTES = 4096
 sys.exit(cli.main(sys.argv[1:]))
 """
 
+# Has whatever imports TensorFlow fail, but not what asks where it is.
+WITHOUT_TENSORFLOW = """
+from importlib import abc, machinery
+import sys
+
+class Forbidden(abc.MetaPathFinder, abc.Loader):
+  def find_spec(self, name, path=None, target=None):
+    if name != "tensorflow":
+      return None
+    spec = machinery.PathFinder.find_spec(name)
+    spec.loader = self
+    return spec
+
+  def exec_module(self, module):
+    raise RuntimeError("TensorFlow is imported.")
+
+sys.meta_path.insert(0, Forbidden())
+"""
+
 
 @pytest.fixture(name="folder", scope="module")
 def _folder(tmp_path_factory):
@@ -92,8 +111,9 @@ def _command(folder, run_dir, workers):
   ]
 
 
-def _environment():
-  return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+def _environment(*first):
+  paths = [*map(str, first), *filter(None, sys.path)]
+  return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 @pytest.mark.slow
@@ -101,8 +121,11 @@ def _environment():
 def test_the_same_bytes_whatever_the_number_of_workers(
     folder, whole, tmp_path, workers
 ):
+  site = tmp_path / "site"
+  site.mkdir()
+  (site / "sitecustomize.py").write_text(WITHOUT_TENSORFLOW)
   done = subprocess.run(
-      _command(folder, tmp_path / "run", workers), env=_environment(),
+      _command(folder, tmp_path / "run", workers), env=_environment(site),
       capture_output=True, text=True, timeout=PATIENCE_SECONDS,
   )
   assert done.returncode == 0, done.stderr

@@ -194,7 +194,7 @@ class TrainConfig:
   distillation: DistillationConfig = settings.section(DistillationConfig)
   optimizer: OptimizerConfig = settings.section(OptimizerConfig)
   seq_length: int = settings.setting(
-      128, "Tokens of a packed row, S; an example has no more."
+      128, "Tokens of a packed row, S, at the most, and so of an example."
   )
   batch_size: int = settings.setting(
       32, "Examples of an update: rows when pretraining, else texts."

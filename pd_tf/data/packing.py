@@ -19,8 +19,13 @@ if TYPE_CHECKING:
 _WINDOW = 2048
 # How far from the batch size whole rows may be, as a share of it.
 _TOLERANCE = 0.05
-# Longer rows are of a multiple of as many positions.
-_LENGTH_STEP = 8
+# Shorter rows are of a multiple of as many positions: those of a vector.
+_STEP = 8
+# How full rows are follows from their length, and that from how full they are.
+_TRIALS = 3
+# Of fewer rows, the share of the last one is too large to tell how full they
+# are.
+_LEAST_ROWS = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,19 +49,29 @@ def shape_for(
   """Returns the shape that holds about `batch_size` examples.
 
   Differs from a padded batch: an update has batch_size examples on average,
-  not each time, because rows are filled with what fits. Where few rows of
-  seq_length would hold another number, rows of another length hold this one.
+  not each time, because rows are filled with what fits. Where whole rows of
+  seq_length hold quite another number, rows are as much shorter as comes
+  nearer to it.
   """
-  mean = float(examples.lengths.mean())
-  tokens = batch_size * mean
-  rows = max(1, round(tokens / seq_length))
-  if abs(rows * seq_length - tokens) > _TOLERANCE * tokens:
-    rows = max(1, int(tokens / seq_length))
-    least = max(tokens / rows, int(examples.lengths.max()))
-    seq_length = _LENGTH_STEP * math.ceil(least / _LENGTH_STEP)
-  # Twice the mean count: rows of very short texts close before they are full.
-  slots = min(seq_length // 3, math.ceil(2 * seq_length / mean))
-  return Shape(rows, seq_length, max(1, slots))
+  lengths = examples.lengths
+  mean, longest = float(lengths.mean()), int(lengths.max())
+  shape = _shape(round(batch_size * mean / seq_length), seq_length, mean)
+  tried = []
+  for _ in range(_TRIALS):
+    filled = _fill(lengths, shape)
+    count = shape.rows * shape.seq_length * filled / mean
+    tried.append((abs(count - batch_size), shape))
+    if abs(count - batch_size) <= _TOLERANCE * batch_size:
+      return shape
+    wanted = batch_size * mean / filled
+    rows = math.ceil(wanted / seq_length)
+    length = _STEP * max(
+        round(wanted / rows / _STEP), math.ceil(longest / _STEP)
+    )
+    if length >= seq_length:
+      rows, length = round(wanted / seq_length), seq_length
+    shape = _shape(rows, length, mean)
+  return min(tried, key=lambda trial: trial[0])[1]
 
 
 def pack(
@@ -172,6 +187,21 @@ def dataset(
       lambda: batches(examples, shape, seed, start_step),
       output_signature=signature,
   ).prefetch(8)
+
+
+def _shape(rows: int, seq_length: int, mean: float) -> Shape:
+  # Twice the mean count: rows of very short texts close before they are full.
+  slots = min(seq_length // 3, math.ceil(2 * seq_length / mean))
+  return Shape(max(1, rows), seq_length, max(1, slots))
+
+
+def _fill(lengths: np.ndarray, shape: Shape) -> float:
+  """Returns which share of the positions some examples fill."""
+  order = np.random.default_rng(0).permutation(len(lengths))[:_WINDOW]
+  rows = len(pack(lengths, order, shape))
+  if rows < _LEAST_ROWS:
+    return 1.0
+  return float(lengths[order].sum()) / (rows * shape.seq_length)
 
 
 def _best_fit(

@@ -28,6 +28,7 @@ from pd_tf.data import spill
 from pd_tf.data import stages
 from pd_tf.data import storage
 from pd_tf.text import light_wordpiece
+from pd_tf.text import tokenizer as tokenizer_lib
 from pd_tf.text import vocabulary as vocabulary_lib
 
 # Bytes of text of a block and of a bucket: 64 of each, so that as many
@@ -385,8 +386,8 @@ def forget() -> None:
 @functools.lru_cache(maxsize=1)
 def _tokenizer(
     vocab_file: str, lower_case: bool
-) -> light_wordpiece.LightWordPiece:
-  return light_wordpiece.LightWordPiece(_vocabulary(vocab_file), lower_case)
+) -> tokenizer_lib.Tokenizer:
+  return light_wordpiece.tokenizer(_vocabulary(vocab_file), lower_case)
 
 
 @functools.lru_cache(maxsize=1)

@@ -250,8 +250,8 @@ def load(path: str | pathlib.Path, num_threads: int | None = None) -> Model:
     path: Its directory.
     num_threads: Of an operation; and operations then come one at a time, in
       the thread that asks, as those of one text have nothing to wait for each
-      other. None leaves both to TensorFlow. The first model that a process
-      loads says it for all.
+      other. None leaves both to TensorFlow. What of TensorFlow a process
+      runs first, a model or a tokenizer, says it for all.
 
   Raises:
     InputError: It cannot be loaded.

@@ -1,8 +1,9 @@
 """TensorFlow's C interface, from the library in its wheel, without its Python.
 
-`import tensorflow` takes seconds, the library a fraction of one. The interface
-is the stable one of TensorFlow: tensorflow/c/c_api.h, eager/c_api.h,
-tf_tensor.h and tf_tstring.h say what each function does.
+`import tensorflow` takes seconds, the library a fraction of one. What each
+function does is said in tensorflow/c/c_api.h, tf_tensor.h and tf_tstring.h,
+which are stable, and in eager/c_api.h, which may change with a release: the
+package is held to one of TensorFlow's.
 """
 
 import ctypes

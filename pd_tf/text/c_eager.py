@@ -2,6 +2,7 @@
 
 import ctypes
 import sys
+import weakref
 
 import numpy as np
 
@@ -41,21 +42,20 @@ class Context:
   """TFE_Context: where operations run."""
 
   def __init__(self):
-    self._library = c_api.library()
-    status = c_api.Status(self._library)
-    options = self._library.TFE_NewContextOptions()
+    library = self._library = c_api.library()
+    status = c_api.Status(library)
+    options = library.TFE_NewContextOptions()
     try:
-      self._library.TFE_ContextOptionsSetConfig(
+      library.TFE_ContextOptionsSetConfig(
           options, _CONFIG, len(_CONFIG), status.pointer
       )
-      self._pointer = self._library.TFE_NewContext(options, status.pointer)
+      self._pointer = library.TFE_NewContext(options, status.pointer)
       status.require_ok("TensorFlow's C interface")
     finally:
-      self._library.TFE_DeleteContextOptions(options)
-
-  def __del__(self):
-    if not sys.is_finalizing():
-      self._library.TFE_DeleteContext(self._pointer)
+      library.TFE_DeleteContextOptions(options)
+    weakref.finalize(
+        self, library.TFE_DeleteContext, self._pointer
+    ).atexit = False
 
   def handle(self, tensor: int) -> Handle:
     """Returns a handle on a TF_Tensor, which it takes over."""

@@ -19,8 +19,7 @@ _STRING_BYTES = 24
 
 
 def of_numbers(numbers: np.ndarray) -> int:
-  """Returns a TF_Tensor with a copy of an array of one of the DTYPES."""
-  numbers = np.ascontiguousarray(numbers)
+  """Returns a TF_Tensor with a copy of a contiguous array of the DTYPES."""
   tensor = _allocated(_NUMBERS[numbers.dtype], numbers.shape, numbers.nbytes)
   ctypes.memmove(
       c_api.library().TF_TensorData(tensor), numbers.ctypes.data,

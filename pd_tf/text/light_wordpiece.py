@@ -16,6 +16,7 @@ from pd_tf.text import c_api
 from pd_tf.text import c_eager
 from pd_tf.text import c_tensors
 from pd_tf.text import normalization
+from pd_tf.text import tokenizer as tokenizer_lib
 from pd_tf.text import vocabulary as vocabulary_lib
 
 # The package's own name of it: were it loaded by two, both would break.
@@ -59,6 +60,21 @@ class LightWordPiece:
         "FastWordpieceTokenizeWithOffsets", lines, self._model
     )
     return ids.value().astype(np.int32), splits.value()
+
+
+def tokenizer(
+    vocabulary: vocabulary_lib.Vocabulary, lower_case: bool
+) -> tokenizer_lib.Tokenizer:
+  """Returns a LightWordPiece, or its like where TensorFlow is built otherwise.
+
+  The wheels of TensorFlow have their library in one file; others may not.
+  """
+  try:
+    return LightWordPiece(vocabulary, lower_case)
+  except ImportError:
+    from pd_tf.text import wordpiece
+
+    return wordpiece.WordPiece(vocabulary, lower_case)
 
 
 def _builder() -> Any:

@@ -47,7 +47,7 @@ def normalized(
     As many texts, none with a line end. A word that BERT takes for unknown for
     its length alone is one unknown character.
   """
-  if not texts:
+  if not len(texts):
     return []
   table = _TO_LOWER if lower_case else _TO_SPACE
   data = (

@@ -98,26 +98,44 @@ def test_each_pass_has_every_example_in_another_order():
   assert first != second
 
 
-@pytest.mark.parametrize("batch_size", [5, 14, 16, 32, 57, 256])
-def test_the_shape_holds_about_the_batch_size(batch_size):
-  examples = _examples(np.random.default_rng(2).integers(5, 21, 3000))
-  shape = packing.shape_for(examples, batch_size, 128)
+# Of sentences, of paragraphs, and of texts that are cut.
+KINDS = {"short": (5, 21, 128), "longer": (40, 129, 128), "long": (9, 513, 512)}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("batch_size", [14, 16, 32, 57, 256])
+def test_the_shape_holds_about_the_batch_size(kind, batch_size):
+  low, high, seq_length = KINDS[kind]
+  examples = _examples(np.random.default_rng(2).integers(low, high, 3000))
+  shape = packing.shape_for(examples, batch_size, seq_length)
+  assert examples.lengths.max() <= shape.seq_length <= seq_length
   rows = packing.rows_per_epoch(examples, shape, seed=0)
   count = len(examples) * shape.rows / rows
   assert 0.93 * batch_size < count < 1.07 * batch_size
 
 
 def test_rows_hold_the_longest_example_however_small_the_batch():
-  examples = _examples([3] * 50 + [41])
+  examples = _examples([3] * 500 + [41])
   shape = packing.shape_for(examples, 1, 128)
   assert (shape.rows, shape.seq_length) == (1, 48)
   batches = packing.batches(examples, shape, seed=0, start_step=0)
-  assert max(next(batches)["position_ids"].max() for _ in range(5)) == 40
+  assert max(next(batches)["position_ids"].max() for _ in range(50)) == 40
+
+
+def test_a_few_long_texts_are_in_rows_of_their_own():
+  examples = _examples(np.random.default_rng(0).integers(200, 513, 500))
+  shape = packing.shape_for(examples, 3, 512)
+  assert (shape.rows, shape.seq_length) == (3, 512)
 
 
 def test_many_rows_keep_their_length():
   examples = _examples([13] * 500)
-  assert packing.shape_for(examples, 256, 128).seq_length == 128
+  assert packing.shape_for(examples, 250, 128).seq_length == 128
+
+
+def test_how_full_rows_are_is_not_asked_of_a_handful_of_examples():
+  examples = _examples([3, 5, 4])
+  assert packing.shape_for(examples, 8, 16).rows == 2
 
 
 def test_dataset_has_static_shapes_and_the_same_batches():
