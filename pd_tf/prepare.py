@@ -85,14 +85,10 @@ def run(
       preparation.vocab_file,
       [entry.encode() + b"\n" for entry in vocabulary.entries],
   )
-  few = (
-      processes.num_workers is None
-      and preparation.text_bytes < _IN_PROCESS_BYTES
-  )
   try:
     results = stages.run(
         preparing.stages_of(preparation), preparation.folder, processes,
-        processes.is_local and (few or processes.num_processes == 1),
+        _is_for_one_process(preparation, processes),
     )
   except errors.InputError:
     # The input is another when it is mended: nothing is worth keeping.
@@ -121,6 +117,16 @@ def _preparation(
   return preparing.Preparation(
       settings, tuple(sources), folder, shares, preparing.part_bytes(sources)
   )
+
+
+def _is_for_one_process(
+    preparation: preparing.Preparation, processes: processes_config.Processes
+) -> bool:
+  few = (
+      processes.num_workers is None
+      and preparation.text_bytes < _IN_PROCESS_BYTES
+  )
+  return processes.is_local and (few or processes.num_processes == 1)
 
 
 def _require_as_finished(

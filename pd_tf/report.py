@@ -33,6 +33,7 @@ from pd_tf.reporting import groups
 from pd_tf.reporting import outcomes
 from pd_tf.reporting import page
 from pd_tf.reporting import run_files
+from pd_tf.reporting import size_answers
 from pd_tf.reporting import table
 from pd_tf.reporting import under_budget
 
@@ -189,7 +190,8 @@ def _answer(
       for axis in groups.numeric_axes(runs)
       for method in groups.methods(runs)
   ]
-  return said + [trend for trend in trends if trend is not None]
+  said += [trend for trend in trends if trend is not None]
+  return said + size_answers.sentences(runs, metric)
 
 
 def _places(

@@ -53,7 +53,7 @@ def comparisons(
       )
       found.append(Comparison(
           place, other, means[0], means[1], difference,
-          _verdict(means[0], means[1], difference),
+          verdict(means[0], means[1], difference),
       ))
   return found
 
@@ -66,13 +66,13 @@ def sentences(
   for other in dict.fromkeys(one.other for one in found):
     ours = [one for one in found if one.other == other]
     parts = []
-    for verdict in ("above", "below"):
-      shown = [one for one in ours if one.verdict == verdict]
+    for shown_as in ("above", "below"):
+      shown = [one for one in ours if one.verdict == shown_as]
       if shown:
         where = "; ".join(_shown(one, metric) for one in shown)
         if len(shown) > _MOST_PLACES:
           where = _many(shown, len(ours), metric)
-        parts.append(f"{verdict} {other}: {where}")
+        parts.append(f"{shown_as} {other}: {where}")
     undecided = [one for one in ours if one.verdict == "open"]
     if undecided:
       where = "; ".join(_undecided(one, metric) for one in undecided)
@@ -110,23 +110,23 @@ def trend(
       (name, label) for name, label in run.axes.items() if name != axis
   ))
   means = [statistics.mean_score(part, metric) for part in (first, last)]
-  verdict = _verdict(means[1], means[0], difference)
   change = {
       "above": "rises", "below": "falls", "open": "is not shown to change"
-  }
+  }[verdict(means[1], means[0], difference)]
   numbers = " to ".join(_number(one.value, metric) for one in means)
   note = "" if difference is None else f" ({_difference(difference, metric)})"
   return (
       f"From {axis.replace('_', ' ')} {labels[0]} to {labels[-1]}, {method} "
-      f"{change[verdict]}: {numbers}{note}."
+      f"{change}: {numbers}{note}."
   )
 
 
-def _verdict(
+def verdict(
     ours: statistics.Mean,
     theirs: statistics.Mean,
     difference: statistics.Mean | None,
 ) -> str:
+  """Returns "above", "below" or, where nothing is shown, "open"."""
   if not ours.is_apart_from(theirs):
     return "open"
   if difference is not None and difference.low is not None:

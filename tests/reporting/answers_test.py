@@ -1,8 +1,11 @@
+import dataclasses
+
 import pytest
 
 from pd_tf.reporting import answers
 from pd_tf.reporting import groups
 from pd_tf.reporting import outcomes
+from pd_tf.reporting import size_answers
 from pd_tf.reporting import statistics
 
 
@@ -100,3 +103,44 @@ def test_trend():
       "interval +18.8 to +21.4 over 2 pairs)."
   )
   assert answers.trend(points, "accuracy", "texts", "none") is None
+
+
+def sized(method, depth, width, values, **axes):
+  """Returns runs of a size."""
+  made = runs(method, values, size=f"L{depth}-H{width}", **axes)
+  facts = {"num_layers": depth, "hidden_size": width}
+  return [dataclasses.replace(run, facts=facts) for run in made]
+
+
+def test_depth_and_width_each_where_the_other_is_the_same():
+  found = [
+      *sized("PD", 2, 128, [0.80, 0.801, 0.802]),
+      *sized("PD", 6, 128, [0.85, 0.851, 0.853]),
+      # In between: the least is compared with the greatest.
+      *sized("PD", 4, 128, [0.1, 0.2, 0.3]),
+      *sized("PD", 2, 256, [0.80, 0.803, 0.801]),
+      *sized("PD", 6, 256, [0.81, 0.79, 0.80]),
+  ]
+  assert size_answers.sentences(found, "accuracy") == [
+      "In accuracy, PD with 6 layers is above PD with 2 layers: width 128 "
+      "(85.1 against 80.1, difference +5.0, 95 % interval +4.9 to +5.2 over 3 "
+      "pairs), and not shown to differ from PD with 2 layers: width 256 (80.0 "
+      "and 80.1, difference -0.1, 95 % interval -3.0 to +2.7 over 3 pairs).",
+      "In accuracy, PD 256 wide is below PD 128 wide: 6 layers (80.0 against "
+      "85.1, difference -5.1, 95 % interval -7.8 to -2.5 over 3 pairs), and "
+      "not shown to differ from PD 128 wide: 2 layers (80.1 and 80.1, "
+      "difference +0.0, 95 % interval -0.3 to +0.4 over 3 pairs).",
+  ]
+
+
+def test_nothing_is_said_of_depth_where_it_alone_varies_or_more_than_size():
+  column = [
+      *sized("PD", 2, 128, [0.8, 0.8]), *sized("PD", 6, 128, [0.9, 0.9]),
+      *sized("PF", 2, 128, [0.8, 0.8]), *sized("PF", 2, 256, [0.8, 0.8]),
+  ]
+  assert size_answers.sentences(column, "accuracy") == []
+  texts = [
+      one for count in "12" for depth in (2, 6) for width in (128, 256)
+      for one in sized("PD", depth, width, [0.8, 0.9], texts=count)
+  ]
+  assert size_answers.sentences(texts, "accuracy") == []
