@@ -1,5 +1,6 @@
 import html.parser
 import json
+import pathlib
 
 import pytest
 
@@ -7,6 +8,8 @@ from pd_tf import cli
 from pd_tf import report
 from pd_tf.config import errors
 from pd_tf.config import report as report_config
+
+RESULTS = pathlib.Path(__file__).parents[1] / "docs" / "results"
 
 
 @pytest.fixture
@@ -221,3 +224,21 @@ def test_the_best_under_a_budget_is_marked(evaluations, tmp_path, capsys):
       "pd-tf report: budget: no run says its p95; `pd-tf evaluate --latency` "
       "measures it.",
   ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "directory", sorted(path.parent for path in RESULTS.glob("*/results.json")),
+    ids=lambda path: path.name,
+)
+def test_figures_of_our_results_come_from_their_numbers(directory, tmp_path):
+  again = report.run(report_config.ReportConfig(
+      runs=(str(directory / "results.json"),), out=str(tmp_path / "page.html"),
+  ))
+  files = tmp_path / "page_files"
+  figures = [*directory.glob("*.csv"), *directory.glob("*.png")]
+  assert figures
+  for path in figures:
+    assert (files / path.name).read_bytes() == path.read_bytes(), path.name
+  kept = json.loads((directory / "results.json").read_text())
+  assert kept["answer"] == again["answer"]

@@ -77,7 +77,11 @@ def from_plain(plain: dict[str, Any]) -> Outcome:
   scores = {
       name: Score(**score) for name, score in plain["metrics"].items()
   }
-  return Outcome(**{"curve": [], **values, "scores": scores})
+  # Of the first files a run's method was its name alone.
+  method = values.get("method") or plain["name"]
+  return Outcome(**{
+      "curve": [], **values, "scores": scores, "method": method
+  })
 
 
 def thinned(curve: list[Point], most: int = 400) -> list[Point]:

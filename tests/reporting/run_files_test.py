@@ -121,6 +121,12 @@ def test_outcomes_go_through_json(tmp_path):
     run_files.read(str(path), "x")
 
 
+def test_a_run_without_a_method_is_one_of_its_own_name():
+  found = outcomes.from_plain({"name": "PD", "metrics": {}, "path": "",
+                               "facts": {}})
+  assert (found.method, found.curve) == ("PD", [])
+
+
 def test_a_thinned_curve_keeps_evaluations():
   curve = [{"step": i, "loss": 1.0} for i in range(1000)]
   curve.insert(501, {"step": 500, "dev_accuracy": 0.5})
