@@ -85,8 +85,8 @@ def _draw(
       color=canvas.GRID, linewidth=5, zorder=0, solid_capstyle="round",
   )
   axes.set_xscale("log")
-  axes.xaxis.set_major_formatter(ticker.EngFormatter(sep=""))
-  axes.xaxis.set_minor_formatter(ticker.EngFormatter(sep=""))
+  axes.xaxis.set_major_formatter(_tick)
+  axes.xaxis.set_minor_formatter(_tick)
   axes.tick_params(axis="x", which="minor", labelsize=8)
   axes.set_xlabel(label)
   axes.set_ylabel(table.metric_title(metric))
@@ -110,3 +110,9 @@ def _pareto(points: Sequence[Point], sign: int) -> list[groups.Group]:
           for other, other_cost in points
       )
   ]
+
+
+def _tick(value: float, position: float) -> str:
+  """Returns 4M for millions, and 0.9 as it is: m would be read as million."""
+  del position
+  return ticker.EngFormatter(sep="")(value) if value >= 1 else f"{value:g}"
