@@ -7,6 +7,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 import contextlib
+import functools
 import pathlib
 import tempfile
 from typing import TYPE_CHECKING
@@ -131,10 +132,14 @@ def _require_positions(
 def _encoder(
     vocabulary: "vocabulary_lib.Vocabulary", lower_case: bool, seq_length: int
 ) -> one_file.Encode:
-  from pd_tf.text import light_wordpiece
+  # A file with its tokenizer inside never asks for it.
+  @functools.cache
+  def word_piece() -> "tokenizer_lib.Tokenizer":
+    from pd_tf.text import light_wordpiece
 
-  word_piece = light_wordpiece.tokenizer(vocabulary, lower_case)
-  return encoder(one_file.INPUTS, lambda: word_piece, seq_length)
+    return light_wordpiece.tokenizer(vocabulary, lower_case)
+
+  return encoder(one_file.INPUTS, word_piece, seq_length)
 
 
 def encoder(

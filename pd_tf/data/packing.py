@@ -56,9 +56,10 @@ def shape_for(
   lengths = examples.lengths
   mean, longest = float(lengths.mean()), int(lengths.max())
   shape = _shape(round(batch_size * mean / seq_length), seq_length, mean)
+  order = np.random.default_rng(0).permutation(len(lengths))[:_WINDOW]
   tried = []
   for _ in range(_TRIALS):
-    filled = _fill(lengths, shape)
+    filled = _fill(lengths[order], shape)
     count = shape.rows * shape.seq_length * filled / mean
     tried.append((abs(count - batch_size), shape))
     if abs(count - batch_size) <= _TOLERANCE * batch_size:
@@ -196,12 +197,11 @@ def _shape(rows: int, seq_length: int, mean: float) -> Shape:
 
 
 def _fill(lengths: np.ndarray, shape: Shape) -> float:
-  """Returns which share of the positions some examples fill."""
-  order = np.random.default_rng(0).permutation(len(lengths))[:_WINDOW]
-  rows = len(pack(lengths, order, shape))
+  """Returns which share of the positions examples fill."""
+  rows = len(pack(lengths, np.arange(len(lengths)), shape))
   if rows < _LEAST_ROWS:
     return 1.0
-  return float(lengths[order].sum()) / (rows * shape.seq_length)
+  return float(lengths.sum()) / (rows * shape.seq_length)
 
 
 def _best_fit(

@@ -11,9 +11,11 @@ import struct
 import google_crc32c
 import numpy as np
 
-# Bytes of a record besides its data.
-FRAME_BYTES = 16
-_LENGTH, _CHECKSUM = struct.Struct("<Q"), struct.Struct("<I")
+# Bytes of a record before its data, behind them, and both.
+BEFORE, BEHIND = 12, 4
+FRAME_BYTES = BEFORE + BEHIND
+LENGTH = struct.Struct("<Q")
+_CHECKSUM = struct.Struct("<I")
 _MASK_DELTA, _BITS_32 = 0xA282EAD8, 0xFFFFFFFF
 
 
@@ -33,7 +35,7 @@ def framed(data: bytes, splits: np.ndarray) -> bytes:
 
 @functools.lru_cache(maxsize=4096)
 def _header(length: int) -> bytes:
-  packed = _LENGTH.pack(length)
+  packed = LENGTH.pack(length)
   return packed + _checksum(packed)
 
 

@@ -12,7 +12,6 @@ import glob
 import gzip
 import mmap
 import os
-import struct
 from typing import BinaryIO
 from typing import NamedTuple
 import zlib
@@ -20,10 +19,8 @@ import zlib
 import tensorflow as tf
 
 from pd_tf.config import errors
+from pd_tf.data import record_frames
 
-# Bytes of a record besides its data, before and behind them.
-_BEFORE, _BEHIND = 12, 4
-_LENGTH = struct.Struct("<Q")
 # The first bytes of gzip. A record that begins so is of half a megabyte.
 _GZIP_MAGIC = b"\x1f\x8b\x08"
 
@@ -142,7 +139,7 @@ def find_damage(
         reason = problem(data)
         if reason is not None:
           return Damage(path, offset, reason)
-        offset += _BEFORE + len(data) + _BEHIND
+        offset += len(data) + record_frames.FRAME_BYTES
     except tf.errors.DataLossError:
       return Damage(path, offset, "is damaged: its checksum is another")
     if not compression(path) and offset != os.path.getsize(path):
@@ -159,19 +156,19 @@ def _count_mapped(path: str) -> int | None:
   with open(path, "rb") as file, mmap.mmap(
       file.fileno(), 0, access=mmap.ACCESS_READ
   ) as mapped:
-    while offset + _BEFORE <= size:
-      (length,) = _LENGTH.unpack_from(mapped, offset)
-      offset += _BEFORE + length + _BEHIND
+    while offset + record_frames.BEFORE <= size:
+      (length,) = record_frames.LENGTH.unpack_from(mapped, offset)
+      offset += length + record_frames.FRAME_BYTES
       number += 1
   return number if offset == size else None
 
 
 def _count_stream(file: BinaryIO | gzip.GzipFile) -> int | None:
   number = 0
-  while before := file.read(_BEFORE):
-    if len(before) < _BEFORE:
+  while before := file.read(record_frames.BEFORE):
+    if len(before) < record_frames.BEFORE:
       return None
-    rest = _LENGTH.unpack_from(before)[0] + _BEHIND
+    rest = record_frames.LENGTH.unpack_from(before)[0] + record_frames.BEHIND
     # A damaged length may be anything; read no more at once than there is.
     while rest:
       read = len(file.read(min(rest, 1 << 20)))

@@ -118,6 +118,12 @@ def facts(group: Group, name: str) -> list[float]:
   return [float(value) for value in values if isinstance(value, (int, float))]
 
 
+def size(group: Group) -> tuple[int, int] | None:
+  """Returns layers and width of a group's models, where they are known."""
+  depth, width = (facts(group, name) for name in ("num_layers", "hidden_size"))
+  return (int(depth[0]), int(width[0])) if depth and width else None
+
+
 def plain_score(score: statistics.Mean) -> outcomes.Score:
   """Returns a mean as the score of a table."""
   return outcomes.Score(score.value, score.low, score.high)

@@ -54,11 +54,9 @@ def _cells(found: Sequence[groups.Group], metric: str) -> Cells:
   sign = -1 if goals.is_lower_better(metric) else 1
   cells: Cells = {}
   for group in found:
-    depth, width = (groups.facts(group, name) for name in
-                    ("num_layers", "hidden_size"))
-    if depth and width:
+    key = groups.size(group)
+    if key is not None:
       # Of several places of one size the best.
-      key = (int(depth[0]), int(width[0]))
       new, old = group.score, cells.get(key)
       if old is None or sign * new.value > sign * old.value:
         cells[key] = new

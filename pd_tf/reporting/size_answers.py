@@ -35,13 +35,10 @@ def sentences(runs: Sequence[outcomes.Outcome], metric: str) -> list[str]:
 def _sizes(found: Sequence[groups.Group]) -> Sizes:
   sizes: Sizes = {}
   for group in found:
-    depth, width = (
-        groups.facts(group, name) for name in ("num_layers", "hidden_size")
-    )
-    if depth and width:
-      key = (int(depth[0]), int(width[0]))
-      if key in sizes:
-        return {}
+    key = groups.size(group)
+    if key in sizes:
+      return {}
+    if key is not None:
       sizes[key] = group
   return sizes
 
