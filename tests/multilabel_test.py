@@ -53,7 +53,7 @@ def test_from_a_file_without_a_split_to_a_distilled_student(tmp_path, capfd):
   (tmp_path / "vocab.txt").write_text("\n".join(ENTRIES) + "\n")
   teacher = tmp_path / "teacher"
   result = train.run(
-      _train(tmp_path, "objective=finetune", "train_steps=80"), teacher, HERE
+      _train(tmp_path, "objective=finetune", "train_steps=160"), teacher, HERE
   )
   assert result["best"]["micro_f1"] > 0.8
   held = (teacher / "held_out.jsonl").read_text().splitlines()
@@ -86,7 +86,7 @@ def test_from_a_file_without_a_split_to_a_distilled_student(tmp_path, capfd):
   )
   student = train.run(
       _train(
-          tmp_path, "objective=distill", "train_steps=80",
+          tmp_path, "objective=distill", "train_steps=160",
           f"distillation.transfer_sets={soft}",
       ),
       tmp_path / "student", HERE,
@@ -97,7 +97,10 @@ def test_from_a_file_without_a_split_to_a_distilled_student(tmp_path, capfd):
   assert "agreement" in first and "accuracy" not in first
 
   pairs = tmp_path / "pairs.txt"
-  pairs.write_text("warm film\tfunny book\ndull film\tdull book\n")
+  pairs.write_text(
+      "warm film\tfunny book\ndull film\tdull book\n"
+      "warm warm\tfunny funny\ndull dull\tdull dull\n"
+  )
   capfd.readouterr()
   predict.run(
       predict_config.PredictConfig(
@@ -107,9 +110,10 @@ def test_from_a_file_without_a_split_to_a_distilled_student(tmp_path, capfd):
       None,
   )
   said = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
-  assert len(said) == 2
+  assert len(said) == 4
   for answer in said:
     chances = answer["probabilities"]
     assert answer["labels"] == [name for name in LABELS if chances[name] >= 0.5]
-  # Each has a probability of its own: together they are not one.
+  # Each has a probability of its own: together they are not one, of no label
+  # nor of two.
   assert any(abs(sum(a["probabilities"].values()) - 1) > 0.1 for a in said)

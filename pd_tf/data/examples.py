@@ -55,8 +55,9 @@ class Examples:
     return np.any(known.reshape(len(known), -1), 1) if known.size else known
 
   def take(self, indices: np.ndarray) -> "Examples":
-    """Returns the examples at indices, in their order."""
-    lengths = self.lengths[indices]
+    """Returns the examples at indices (Int [M]), in their order."""
+    # Not all lengths: of millions of examples a batch takes a few.
+    lengths = self.splits[indices + 1] - self.splits[indices]
     splits = np.concatenate([[0], np.cumsum(lengths)])
     return Examples(
         self.tokens[ranges(self.splits[indices], lengths)],

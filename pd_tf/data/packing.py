@@ -21,6 +21,11 @@ _WINDOW = 2048
 _TOLERANCE = 0.05
 # Shorter rows are of a multiple of as many positions: those of a vector.
 _STEP = 8
+# Batches that are written by one call of numpy's functions, of small ones: of a
+# single one the calls take longer than the update.
+_AT_ONCE = 16
+# Positions of them at the most, for large batches and long rows.
+_MOST_POSITIONS = 2**18
 # How full rows are follows from their length, and that from how full they are.
 _TRIALS = 3
 # Of fewer rows, the share of the last one is too large to tell how full they
@@ -114,22 +119,38 @@ def batch(
     `label_weights` of their shape, 0 where a label is not known;
     `teacher_logits` Float32 [B, E, C] where the examples have them.
   """
-  size, slots = (shape.rows, shape.seq_length), (shape.rows, shape.slots)
-  out = {
-      name: np.zeros(size, np.int32)
-      for name in ("input_ids", "type_ids", "position_ids", "example_ids")
+  counts = np.array([len(members) for members in rows], int)
+  row = np.repeat(np.arange(len(rows)), counts)
+  slot = examples_lib.ranges(np.zeros_like(counts), counts)
+  taken = examples.take(np.array(list(itertools.chain(*rows)), int))
+  lengths, firsts = taken.lengths, taken.splits[np.cumsum(counts) - counts]
+  starts = taken.splits[:-1] - firsts[row]
+  of_tokens = {
+      "input_ids": taken.tokens,
+      "position_ids": examples_lib.ranges(np.zeros_like(lengths), lengths),
+      "example_ids": np.repeat(slot + 1, lengths),
   }
-  out["cls_positions"] = np.zeros(slots, np.int32)
-  out["example_weights"] = np.zeros(slots, np.float32)
-  at, indices = [], []
-  for row, members in enumerate(rows):
-    start = 0
-    for slot, index in enumerate(members):
-      start = _place(out, examples, row, start, slot, index)
-      at.append((row, slot))
-      indices.append(index)
-  _place_targets(out, examples, slots, np.array(at, int).reshape(-1, 2),
-                 np.array(indices, int))
+  of_tokens["type_ids"] = (
+      of_tokens["position_ids"] >= np.repeat(taken.first_lengths, lengths)
+  )
+  at = examples_lib.ranges(row * shape.seq_length + starts, lengths)
+  out = {}
+  for name, values in of_tokens.items():
+    out[name] = np.zeros((shape.rows, shape.seq_length), np.int32)
+    out[name].reshape(-1)[at] = values
+  known = taken.known
+  of_examples = {
+      "cls_positions": starts.astype(np.int32),
+      "example_weights": np.ones(len(taken), np.float32),
+      "labels": np.where(known, taken.labels, 0).astype(taken.labels.dtype),
+      "label_weights": known.astype(np.float32),
+  }
+  if taken.teacher_logits is not None:
+    of_examples["teacher_logits"] = taken.teacher_logits.astype(np.float32)
+  for name, values in of_examples.items():
+    size = (shape.rows, shape.slots, *values.shape[1:])
+    out[name] = np.zeros(size, values.dtype)
+    out[name][row, slot] = values
   return out
 
 
@@ -146,20 +167,9 @@ def batches(
     seed: Of the order, which differs in each pass.
     start_step: The first batch to yield; 0 is the first there is.
   """
-  lengths = examples.lengths
-  skip = start_step * shape.rows
-  left: list[list[int]] = []
-  for epoch in itertools.count():
-    generator = np.random.default_rng([seed, epoch])
-    rows = left + pack(
-        lengths, generator.permutation(len(examples)), shape, generator
-    )
-    first = min(skip, len(rows) - len(rows) % shape.rows)
-    skip -= first
-    last = len(rows) - (len(rows) - first) % shape.rows
-    for start in range(first, last, shape.rows):
-      yield batch(examples, rows[start : start + shape.rows], shape)
-    left = rows[last:]
+  for group in _groups(examples, shape, seed, start_step):
+    for number in range(len(group["input_ids"])):
+      yield {name: array[number] for name, array in group.items()}
 
 
 def rows_per_epoch(
@@ -181,13 +191,41 @@ def dataset(
 
   like = batch(examples, [[0]], shape)
   signature = {
-      name: tf.TensorSpec(array.shape, array.dtype)
+      name: tf.TensorSpec([None, *array.shape], array.dtype)
       for name, array in like.items()
   }
+  # Python is asked for a group, as asking takes as long as writing one.
   return tf.data.Dataset.from_generator(
-      lambda: batches(examples, shape, seed, start_step),
+      lambda: _groups(examples, shape, seed, start_step),
       output_signature=signature,
-  ).prefetch(8)
+  ).unbatch().prefetch(8)
+
+
+def _groups(
+    examples: examples_lib.Examples, shape: Shape, seed: int, start_step: int
+) -> Iterator[dict[str, np.ndarray]]:
+  """Yields some of the `batches` at a time, as arrays [batches, B, ...]."""
+  at_once = _MOST_POSITIONS // (shape.rows * shape.seq_length)
+  at_once = max(1, min(_AT_ONCE, at_once))
+  lengths = examples.lengths
+  skip = start_step * shape.rows
+  left: list[list[int]] = []
+  for epoch in itertools.count():
+    generator = np.random.default_rng([seed, epoch])
+    rows = left + pack(
+        lengths, generator.permutation(len(examples)), shape, generator
+    )
+    first = min(skip, len(rows) - len(rows) % shape.rows)
+    skip -= first
+    last = len(rows) - (len(rows) - first) % shape.rows
+    for start in range(first, last, at_once * shape.rows):
+      some = rows[start : min(start + at_once * shape.rows, last)]
+      made = batch(examples, some, dataclasses.replace(shape, rows=len(some)))
+      yield {
+          name: array.reshape(-1, shape.rows, *array.shape[1:])
+          for name, array in made.items()
+      }
+    left = rows[last:]
 
 
 def _shape(rows: int, seq_length: int, mean: float) -> Shape:
@@ -229,45 +267,3 @@ def _best_fit(
       open_rows[space - length].append(row)
       free |= 1 << (space - length)
   return rows
-
-
-def _place(
-    out: dict[str, np.ndarray],
-    examples: examples_lib.Examples,
-    row: int,
-    start: int,
-    slot: int,
-    index: int,
-) -> int:
-  """Writes an example into a row and returns where the next one starts."""
-  tokens = examples.tokens[examples.splits[index] : examples.splits[index + 1]]
-  end = start + len(tokens)
-  out["input_ids"][row, start:end] = tokens
-  out["type_ids"][row, start + examples.first_lengths[index] : end] = 1
-  out["position_ids"][row, start:end] = np.arange(end - start)
-  out["example_ids"][row, start:end] = slot + 1
-  out["cls_positions"][row, slot] = start
-  out["example_weights"][row, slot] = 1
-  return end
-
-
-def _place_targets(
-    out: dict[str, np.ndarray],
-    examples: examples_lib.Examples,
-    slots: tuple[int, int],
-    at: np.ndarray,
-    indices: np.ndarray,
-) -> None:
-  where = (at[:, 0], at[:, 1])
-  size = slots + examples.labels.shape[1:]
-  labels = np.zeros(size, examples.labels.dtype)
-  label_weights = np.zeros(size, np.float32)
-  known = examples.known[indices]
-  labels[where] = np.where(known, examples.labels[indices], 0)
-  label_weights[where] = known
-  out["labels"], out["label_weights"] = labels, label_weights
-  if examples.teacher_logits is not None:
-    classes = examples.teacher_logits.shape[1]
-    logits = np.zeros((*slots, classes), np.float32)
-    logits[where] = examples.teacher_logits[indices]
-    out["teacher_logits"] = logits

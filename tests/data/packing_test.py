@@ -150,6 +150,48 @@ def test_dataset_has_static_shapes_and_the_same_batches():
   )
 
 
+@pytest.mark.parametrize("start_step", [0, 15, 16, 17, 50])
+@pytest.mark.parametrize("positions", [10**6, 48, 1])
+def test_groups_of_batches_leave_no_trace(monkeypatch, start_step, positions):
+  monkeypatch.setattr(packing, "_MOST_POSITIONS", positions)
+  examples = _examples(np.random.default_rng(1).integers(2, 8, 70), True)
+  labels = np.random.default_rng(2).normal(size=(70, 3)).astype(np.float32)
+  labels[::3, 1] = np.nan
+  examples = dataclasses.replace(examples, labels=labels)
+  shape = packing.Shape(2, 8, 3)
+  # Epochs of some 20 batches.
+  expected = _one_by_one(examples, shape, 3, start_step)
+  made = packing.dataset(examples, shape, 3, start_step).as_numpy_iterator()
+  for one, other in itertools.islice(zip(expected, made, strict=False), 45):
+    assert set(one) == set(other)
+    _same(one, other)
+
+
+def _one_by_one(examples, shape, seed, start_step):
+  """Batches by their definition: rows of one epoch after another."""
+  left = []
+  for epoch in itertools.count():
+    generator = np.random.default_rng([seed, epoch])
+    order = generator.permutation(len(examples))
+    left += packing.pack(examples.lengths, order, shape, generator)
+    while len(left) >= shape.rows:
+      rows, left = left[: shape.rows], left[shape.rows :]
+      if start_step:
+        start_step -= 1
+      else:
+        yield packing.batch(examples, rows, shape)
+
+
+def test_a_batch_may_have_rows_without_examples():
+  examples = _examples([3, 4], teacher=True)
+  shape = packing.Shape(3, 8, 2)
+  for rows in ([], [[]], [[], [1], []]):
+    batch = packing.batch(examples, rows, shape)
+    assert batch["input_ids"].sum() == (4 + 5 + 6 + 7 if len(rows) > 1 else 0)
+    assert batch["example_weights"].sum() == (len(rows) > 1)
+    assert batch["teacher_logits"].shape == (3, 2, 2)
+
+
 def test_several_labels_are_packed_with_what_is_known_of_them():
   plain = _examples([3, 4])
   labels = np.array([[1, 0, np.nan], [np.nan] * 3], np.float32)
