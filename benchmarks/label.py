@@ -55,6 +55,12 @@ def write_model(path: pathlib.Path) -> None:
   weights = initialization.random_weights(
       bert.build(config, num_outputs=2).canonical_weights(), 0.05, 0
   )
+  generator = np.random.default_rng(0)
+  for name, array in weights.items():
+    # As trained ones: sums with zeros are dropped, and with them what they are
+    # computed in one operation with.
+    if name.endswith("bias"):
+      weights[name] = generator.normal(0, 0.05, array.shape).astype(np.float32)
   hugging_face.write(path, pretrained.Pretrained(
       config, weights, vocabulary.entries, True,
       pretrained.TaskHead("classification", ("0", "1")),

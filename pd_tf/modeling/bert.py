@@ -16,6 +16,7 @@ from pd_tf.modeling import dropout
 from pd_tf.modeling import embeddings
 from pd_tf.modeling import heads
 from pd_tf.modeling import naming
+from pd_tf.modeling import rows as rows_lib
 from pd_tf.modeling import transformer
 
 
@@ -27,13 +28,13 @@ class Encoded:
     sequence: Float32 [B, S, H], the last layer's output.
     pooled: Float32 [B, E, H], tanh of a dense layer over each [CLS].
     layers: Output of each layer, L of Float32 [B, S, H].
-    word_table: Float32 [V, H], for the head tied to it.
+    word_table: For the head tied to it.
   """
 
   sequence: tf.Tensor
   pooled: tf.Tensor
   layers: list[tf.Tensor]
-  word_table: tf.Tensor
+  word_table: embeddings.TiedTable
 
 
 class Bert(tf_keras.Model):
@@ -84,11 +85,11 @@ class Bert(tf_keras.Model):
         (0 where padded) [B, S], and `cls_positions` [B, E].
       dropout_seed: Int32 [2]; None for no dropout.
     """
-    bias = transformer.attention_bias(rows["example_ids"])
     if dropout_seed is None:
-      layers, table = self._layers(rows, bias), self.embeddings.word
+      layers = self._layers(rows)
+      table = embeddings.TiedTable(self.embeddings.word, self.embeddings.word)
     else:
-      layers, table = self._training_layers(rows, bias, dropout_seed)
+      layers, table = self._training_layers(rows, dropout_seed)
     shape = tf.shape(rows["input_ids"])
     shape = tf.concat([shape, [self.config.hidden_size]], axis=0)
     layers = [tf.reshape(layer, shape) for layer in layers]
@@ -176,9 +177,8 @@ class Bert(tf_keras.Model):
         binding.assign({name: weights[name] for name in binding.names})
     return missing
 
-  def _layers(
-      self, rows: Mapping[str, tf.Tensor], bias: tf.Tensor
-  ) -> list[tf.Tensor]:
+  def _layers(self, rows: Mapping[str, tf.Tensor]) -> list[tf.Tensor]:
+    bias = rows_lib.attention_bias(rows["example_ids"])
     tokens = self.embeddings(rows, None)
     layers = []
     for layer in self.layer_list:
@@ -187,14 +187,14 @@ class Bert(tf_keras.Model):
     return layers
 
   def _training_layers(
-      self, rows: Mapping[str, tf.Tensor], bias: tf.Tensor, seed: tf.Tensor
-  ) -> tuple[list[tf.Tensor], tf.Tensor]:
+      self, rows: Mapping[str, tf.Tensor], seed: tf.Tensor
+  ) -> tuple[list[tf.Tensor], embeddings.TiedTable]:
     tokens, low, table = self.embeddings.train(
         rows, seed, self._matmul_dtype, tied=self.looked_up is None
     )
     layers = []
     for layer in self.layer_list:
-      tokens, low = layer.train(tokens, low, bias, seed)
+      tokens, low = layer.train(tokens, low, rows["example_ids"], seed)
       layers.append(tokens)
     return layers, table
 

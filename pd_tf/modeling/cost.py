@@ -21,9 +21,9 @@ ACTIVATION_PASSES = 5
 # clipping on the way; before that the norm reads the gradient.
 UPDATE_PASSES = 7 + 1
 # The gradients of embedded tokens are added to that of the masked-LM head,
-# which TensorFlow copies twice for it. Fine-tuning, which has no such head,
+# which TensorFlow copies for it. Fine-tuning, which has no such head,
 # updates few rows (training/arrears.py), and is not counted here.
-WORD_TABLE_PASSES = 2 * 2
+WORD_TABLE_PASSES = 2
 # Weights, their gradients and two moments.
 NUMBERS_PER_PARAMETER = 4
 

@@ -53,11 +53,7 @@ def mask(
   threshold = round(rate * 2**width)
   shape = tf.convert_to_tensor(shape)
   per_word = 32 // width
-  words = tf.random.stateless_uniform(
-      [(tf.reduce_prod(shape) + per_word - 1) // per_word],
-      tf.random.experimental.stateless_fold_in(seed, site),
-      minval=None, maxval=None, dtype=tf.uint32, alg="philox",
-  )  # fmt: skip
+  words = _draw((tf.reduce_prod(shape) + per_word - 1) // per_word, seed, site)
   parts = tf.bitcast(words, tf.uint8 if width == 8 else tf.uint16)
   parts = tf.reshape(parts, [-1])[: tf.reduce_prod(shape)]
   return Mask(
@@ -83,6 +79,21 @@ def dropout(
   if drawn is None:
     return x
   return x * tf.cast(drawn.factors(), x.dtype)
+
+
+def _draw(count: tf.Tensor, seed: tf.Tensor, site: int) -> tf.Tensor:
+  """Returns UInt32 [count], uniform, by Philox (Salmon et al., 2011).
+
+  The key is of the seed, and the counter's upper half is the place, so that no
+  two places share a number. tf.random would take a seed for each place, with
+  forty operations to make it.
+  """
+  return tf.raw_ops.StatelessRandomUniformFullIntV2(
+      shape=[count],
+      key=tf.raw_ops.StatelessRandomGetKeyCounter(seed=seed).key,
+      counter=tf.constant([0, site], tf.uint64),
+      alg=tf.random.Algorithm.PHILOX.value, dtype=tf.uint32,
+  )
 
 
 def _bits(rate: float) -> int:

@@ -1,6 +1,7 @@
 """Word, position and type embeddings, summed and normalized."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import tensorflow as tf
 import tf_keras
@@ -9,6 +10,18 @@ from pd_tf.config import encoder as encoder_config
 from pd_tf.modeling import blocks
 from pd_tf.modeling import dropout
 from pd_tf.modeling import normalization
+
+
+class TiedTable(NamedTuple):
+  """The word table for a head, which uses it in two ways.
+
+  Attributes:
+    products: Float32 [V, H], for products with all of it.
+    rows: The same, to look up rows of.
+  """
+
+  products: tf.Tensor
+  rows: tf.Tensor
 
 
 class Embeddings(tf_keras.layers.Layer):
@@ -42,7 +55,7 @@ class Embeddings(tf_keras.layers.Layer):
       seed: tf.Tensor,
       dtype: str,
       tied: bool,
-  ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+  ) -> tuple[tf.Tensor, tf.Tensor, TiedTable]:
     """Returns what a training step needs of rows.
 
     Args:
@@ -59,19 +72,14 @@ class Embeddings(tf_keras.layers.Layer):
     if tied:
       words, table = _look_up_tied(self.word, rows["input_ids"])
     else:
-      words, table = _look_up(self.word, rows["input_ids"]), self.word
-    types = tf.one_hot(
-        tf.reshape(rows["type_ids"], [-1]), self.type.shape[0]
-    )
-    parts = [
-        words,
-        _look_up(self.position, rows["position_ids"]),
-        # Of two rows the gradient is a product, not thousands of sums.
-        tf.matmul(types, self.type),
-    ]
+      words = _look_up(self.word, rows["input_ids"])
+      table = TiedTable(self.word, self.word)
+    parts = [words, _look_up(self.position, rows["position_ids"])]
+    types = tf.reshape(rows["type_ids"], [-1])
     mask = dropout.mask(tf.shape(words), self._rate, seed, site=0)
     tokens, low = blocks.embedding_norm(
-        parts, mask, tf.convert_to_tensor(self.norm.gamma),
+        parts, types, tf.convert_to_tensor(self.type), mask,
+        tf.convert_to_tensor(self.norm.gamma),
         tf.convert_to_tensor(self.norm.beta), self.norm.epsilon, dtype,
     )  # fmt: skip
     return tokens, low, table
@@ -83,20 +91,30 @@ def _look_up(table: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
 
 def _look_up_tied(
     table: tf.Variable, ids: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
+) -> tuple[tf.Tensor, TiedTable]:
   """Returns rows of a table and the table, whose gradients are summed here.
 
-  Those of the rows are added in place to that of the table; else they would
-  become a second table of zeros, and the two a third.
+  Those of rows are added at once to that of the products, as each such sum
+  makes another table; else they would become tables of zeros before.
   """
   ids = tf.reshape(ids, [-1])
 
   @tf.custom_gradient
   def compute(table):
 
-    def gradient(d_rows: tf.Tensor, d_table: tf.Tensor) -> tf.Tensor:
-      return tf.tensor_scatter_nd_add(d_table, ids[:, None], d_rows)
+    def gradient(d_words, d_products, d_rows) -> tf.Tensor:
+      places, values = [ids], [d_words]
+      if isinstance(d_rows, tf.IndexedSlices):
+        places.append(tf.cast(d_rows.indices, ids.dtype))
+        values.append(d_rows.values)
+      else:
+        d_products += d_rows
+      return tf.tensor_scatter_nd_add(
+          d_products, tf.concat(places, 0)[:, None], tf.concat(values, 0)
+      )
 
-    return (tf.gather(table, ids), tf.identity(table)), gradient
+    outputs = tf.gather(table, ids), tf.identity(table), tf.identity(table)
+    return outputs, gradient
 
-  return compute(tf.convert_to_tensor(table))
+  words, products, rows = compute(tf.convert_to_tensor(table))
+  return words, TiedTable(products, rows)

@@ -6,6 +6,7 @@ import tf_keras
 from pd_tf.config import encoder as encoder_config
 from pd_tf.modeling import activations
 from pd_tf.modeling import dense
+from pd_tf.modeling import embeddings
 from pd_tf.modeling import normalization
 from pd_tf.modeling import tied_softmax
 
@@ -57,7 +58,7 @@ class MaskedLmHead(tf_keras.layers.Layer):
       self,
       sequence: tf.Tensor,
       positions: tf.Tensor,
-      word_table: tf.Tensor,
+      word_table: embeddings.TiedTable,
       labels: tf.Tensor,
   ) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the cross-entropy of labels, and whether they are likeliest.
@@ -65,16 +66,17 @@ class MaskedLmHead(tf_keras.layers.Layer):
     Args:
       sequence: Float32 [B, S, H].
       positions: Int32 [B, P].
-      word_table: Float32 [V, H].
+      word_table: Of the input.
       labels: Int32 [B, P], in [0, V).
 
     Returns:
       Values (nats), Float32 [B, P], and Bool [B, P].
     """
+    labels = tf.reshape(labels, [-1])
     values, right = tied_softmax.cross_entropy(
-        self._transformed(sequence, positions), word_table,
-        tf.convert_to_tensor(self.output_bias), tf.reshape(labels, [-1]),
-        self._matmul_dtype,
+        self._transformed(sequence, positions), word_table.products,
+        tf.gather(word_table.rows, labels),
+        tf.convert_to_tensor(self.output_bias), labels, self._matmul_dtype,
     )
     shape = tf.shape(positions)
     return tf.reshape(values, shape), tf.reshape(right, shape)

@@ -20,7 +20,6 @@ import tensorflow as tf
 
 from pd_tf.config import encoder as encoder_config
 from pd_tf.config import errors
-from pd_tf.modeling import activations
 
 # Added to the score of padding; a float16 holds it.
 _FORBIDDEN = -3e4
@@ -125,8 +124,11 @@ class Classifier:
     tokens = self._normalized(
         tokens + tf.cast(attended, tf.float32), name + "attention/output/"
     )
-    activation = activations.ACTIVATIONS[self._config.hidden_act]
-    inner = activation(self._dense(tokens, name + "intermediate/dense/"))
+    # The form that oneDNN makes one with the product and its bias.
+    inner = tf.nn.gelu(
+        self._dense(tokens, name + "intermediate/dense/"),
+        approximate=self._config.hidden_act == "gelu",
+    )
     fed = self._dense(inner, name + "output/dense/")
     return self._normalized(
         tokens + tf.cast(fed, tf.float32), name + "output/"

@@ -5,6 +5,10 @@ import tensorflow as tf
 # Int32, all [B, S] but the last, [B, E].
 KEYS = ("input_ids", "type_ids", "position_ids", "example_ids", "cls_positions")
 
+# What is added to the score of a forbidden pair (google-research/bert's value
+# is -10,000; Model Garden's, with which outputs are compared, is this one).
+_FORBIDDEN = -1e9
+
 
 def padded(
     input_ids: tf.Tensor, input_mask: tf.Tensor, type_ids: tf.Tensor
@@ -25,3 +29,19 @@ def padded(
       "example_ids": tf.cast(input_mask != 0, tf.int32),
       "cls_positions": tf.zeros([shape[0], 1], tf.int32),
   }
+
+
+def attention_bias(example_ids: tf.Tensor) -> tf.Tensor:
+  """Returns what is added to scores to keep attention inside an example.
+
+  Args:
+    example_ids: Int32 [B, S], 0 where padded.
+
+  Returns:
+    Float32 [B, 1, S, S]: 0 where a token attends, else a large negative
+    number. Nothing attends to padding; padding attends to all tokens of its
+    row, as in a padded batch of BERT's, and nothing reads what it gets.
+  """
+  query, key = example_ids[:, :, None], example_ids[:, None, :]
+  allowed = ((query == key) | (query == 0)) & (key != 0)
+  return tf.where(allowed, 0.0, _FORBIDDEN)[:, None]

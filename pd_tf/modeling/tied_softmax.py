@@ -1,7 +1,11 @@
 """Cross-entropy over the vocabulary, with its gradient written out.
 
 The plain form is `MaskedLmHead.__call__` and
-`objectives.pretraining.masked_lm`; this one is for training.
+`objectives.pretraining.masked_lm`; this one is for training. Of N x V numbers
+there are the logits and the probabilities, both in the precision of products;
+every pass over them counts, as they are most of what a small model moves. The
+factors of the rows, which the gradient has, go into the [N, H] side of the
+products, and what is special about the label is computed apart from them.
 """
 
 import tensorflow as tf
@@ -18,20 +22,19 @@ _SMALLEST = {"float32": 2.0**-126, "bfloat16": 2.0**-126, "float16": 2.0**-14}
 def cross_entropy(
     hidden: tf.Tensor,
     table: tf.Tensor,
+    label_rows: tf.Tensor,
     bias: tf.Tensor,
     labels: tf.Tensor,
     dtype: str,
 ) -> tuple[tf.Tensor, tf.Tensor]:
   """Returns -log softmax(hidden table^T + bias) of each label.
 
-  Of N x V numbers there are the logits and the probabilities, both in `dtype`;
-  every pass over them counts, as they are most of what a small model moves. The
-  factors of the rows, which the gradient has, go into the [N, H] side of the
-  products, and what is special about the label is computed apart from them.
-
   Args:
     hidden: Float32 [N, H].
     table: Float32 [V, H].
+    label_rows: Float32 [N, H], what is looked up of the same table for the
+      labels. It has no value of its own: by it goes the labels' part of the
+      table's gradient, which added here would make one more table.
     bias: Float32 [V].
     labels: Int32 [N], in [0, V).
     dtype: Of products, logits and probabilities.
@@ -42,28 +45,30 @@ def cross_entropy(
   """
 
   @tf.custom_gradient
-  def compute(hidden, table, bias):
+  def compute(hidden, table, label_rows, bias):
     low_table = tf.cast(table, dtype)
     low = tf.cast(hidden, dtype), low_table, tf.cast(bias, dtype)
     probabilities = tf.nn.softmax(_logits(*low))
     at_label = tf.gather(probabilities, labels, batch_dims=1)
-    bits = _BITS[at_label.dtype.size]
-    likeliest = tf.reduce_max(tf.bitcast(probabilities, bits), axis=-1)
-    right = tf.bitcast(at_label, bits) >= likeliest
+    right = _are_likeliest(at_label, probabilities)
     values = _values(at_label, labels, *low)
 
     def gradient(d_values: tf.Tensor, _: tf.Tensor):
       rows = d_values[:, None]
       d_hidden = tf.cast(tf.matmul(probabilities, low_table), tf.float32)
-      d_hidden = (d_hidden - tf.gather(table, labels)) * rows
-      # One after the other: of both at a time the memory would be the peak.
+      d_hidden = (d_hidden - label_rows) * rows
+      # One after the other, and before the layers' gradients: of two at a time
+      # the memory would be the peak.
       with tf.control_dependencies([d_hidden]):
         weighted = tf.concat([hidden * rows, rows], axis=1)
-      return d_hidden, *_table_gradient(probabilities, weighted, labels)
+      d_table, d_bias = _table_gradient(probabilities, weighted, labels)
+      with tf.control_dependencies([d_table]):
+        d_hidden = tf.identity(d_hidden)
+      return d_hidden, d_table, -weighted[:, :-1], d_bias
 
     return (values, right), gradient
 
-  return compute(hidden, table, bias)
+  return compute(hidden, table, label_rows, bias)
 
 
 def _logits(hidden: tf.Tensor, table: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
@@ -75,6 +80,13 @@ def _logits(hidden: tf.Tensor, table: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
   # for which oneDNN would need all logits in float32 as well.
   stacked = tf.nn.bias_add(product[None], bias)
   return tf.reshape(stacked, tf.shape(product))
+
+
+def _are_likeliest(at_label: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
+  """Returns whether nothing is likelier than the label, Bool [N]."""
+  bits = _BITS[at_label.dtype.size]
+  likeliest = tf.reduce_max(tf.bitcast(probabilities, bits), axis=-1)
+  return tf.bitcast(at_label, bits) >= likeliest
 
 
 def _values(
@@ -104,7 +116,7 @@ def _values(
 def _table_gradient(
     probabilities: tf.Tensor, weighted: tf.Tensor, labels: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-  """Returns the gradients of table and bias.
+  """Returns the gradients of the table, without that of its rows, and of bias.
 
   Args:
     probabilities: [N, V].
@@ -114,10 +126,8 @@ def _table_gradient(
   """
   low = tf.cast(weighted, probabilities.dtype)
   d_table, d_bias = _parted(tf.matmul(probabilities, low, transpose_a=True))
-  places = labels[:, None]
-  return (
-      tf.tensor_scatter_nd_sub(d_table, places, weighted[:, :-1]),
-      tf.tensor_scatter_nd_sub(d_bias, places, weighted[:, -1]),
+  return d_table, tf.tensor_scatter_nd_sub(
+      d_bias, labels[:, None], weighted[:, -1]
   )
 
 

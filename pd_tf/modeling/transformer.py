@@ -12,27 +12,8 @@ from pd_tf.modeling import dense
 from pd_tf.modeling import dropout
 from pd_tf.modeling import normalization
 
-# What is added to the score of a forbidden pair (google-research/bert's value
-# is -10,000; Model Garden's, with which outputs are compared, is this one).
-_FORBIDDEN = -1e9
 # Places of dropout in a layer: attention, its output, the feed-forward output.
 SITES = 3
-
-
-def attention_bias(example_ids: tf.Tensor) -> tf.Tensor:
-  """Returns what is added to scores to keep attention inside an example.
-
-  Args:
-    example_ids: Int32 [B, S], 0 where padded.
-
-  Returns:
-    Float32 [B, 1, S, S]: 0 where a token attends, else a large negative
-    number. Nothing attends to padding; padding attends to all tokens of its
-    row, as in a padded batch of BERT's, and nothing reads what it gets.
-  """
-  query, key = example_ids[:, :, None], example_ids[:, None, :]
-  allowed = ((query == key) | (query == 0)) & (key != 0)
-  return tf.where(allowed, 0.0, _FORBIDDEN)[:, None]
 
 
 class TransformerLayer(tf_keras.layers.Layer):
@@ -82,7 +63,7 @@ class TransformerLayer(tf_keras.layers.Layer):
 
     Args:
       tokens: Float32 [B S, H].
-      bias: Float32 [B, 1, S, S], from `attention_bias`.
+      bias: Float32 [B, 1, S, S], from `rows.attention_bias`.
       seed: Int32 [2] for dropout, or None.
 
     Returns:
@@ -97,21 +78,25 @@ class TransformerLayer(tf_keras.layers.Layer):
     return self.output_norm(tokens + fed)
 
   def train(
-      self, tokens: tf.Tensor, low: tf.Tensor, bias: tf.Tensor, seed: tf.Tensor
+      self,
+      tokens: tf.Tensor,
+      low: tf.Tensor,
+      example_ids: tf.Tensor,
+      seed: tf.Tensor,
   ) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns what a call returns, from few large kernels both ways.
 
     Args:
       tokens: Float32 [B S, H].
       low: The same in the dtype of products.
-      bias: Float32 [B, 1, S, S], from `attention_bias`.
+      example_ids: Int32 [B, S], 0 where padded.
       seed: Int32 [2] for dropout.
 
     Returns:
       Float32 [B S, H], and the same in the dtype of products.
     """
     attended = self._product(
-        self.attention_output, self._attend_fused(low, bias, seed)
+        self.attention_output, self._attend_fused(low, example_ids, seed)
     )
     tokens, low = self._residual(
         self.attention_output, self.attention_norm, tokens, attended, seed, 1
@@ -145,12 +130,12 @@ class TransformerLayer(tf_keras.layers.Layer):
     return tf.reshape(context, [batch * length, heads * size])
 
   def _attend_fused(
-      self, low: tf.Tensor, bias: tf.Tensor, seed: tf.Tensor
+      self, low: tf.Tensor, example_ids: tf.Tensor, seed: tf.Tensor
   ) -> tf.Tensor:
     heads, size = self._config.num_heads, self._config.head_size
-    batch, length = tf.shape(bias)[0], tf.shape(bias)[2]
-    qkv = tf.nn.bias_add(
-        self._product(self.qkv, low), tf.cast(self.qkv.bias, low.dtype)
+    batch, length = tf.unstack(tf.shape(example_ids))
+    qkv = blocks.biased(
+        self._product(self.qkv, low), tf.convert_to_tensor(self.qkv.bias)
     )
     qkv = tf.reshape(qkv, [batch, length, 3, heads, size])
     query, key, value = tf.unstack(tf.transpose(qkv, [2, 0, 3, 1, 4]))
@@ -160,7 +145,7 @@ class TransformerLayer(tf_keras.layers.Layer):
         self._first_site,
     )
     weights = blocks.attention_weights(
-        scores, bias, mask, 1.0 / math.sqrt(size)
+        scores, example_ids, mask, 1.0 / math.sqrt(size)
     )
     context = tf.transpose(tf.matmul(weights, value), [0, 2, 1, 3])
     return tf.reshape(context, [batch * length, heads * size])

@@ -98,7 +98,10 @@ class Arrears:
       scale: Float32, of the gradient.
     """
     step = self._optimizer.next_step(self._table)
-    updated = _updated(looked, gradient, scale, step)
+    # Not inside the kernel, which would fetch number after number.
+    gradient = tf.gather(gradient, looked.which)
+    rows = looked.weights, looked.first, looked.second
+    updated = _updated(rows, gradient, scale, step)
     variables = (self._table, *self._optimizer.moments(self._table))
     for variable, value in zip(variables, updated, strict=True):
       # The same row is written more than once, with the same numbers.
@@ -174,11 +177,8 @@ def _made_up(weight, first, second, made, count, steps):
 
 
 @functools.partial(tf.function, jit_compile=True, autograph=False)
-def _updated(looked, gradient, scale, step):
-  return step.take(
-      looked.weights, looked.first, looked.second,
-      tf.gather(gradient * scale, looked.which),
-  )  # fmt: skip
+def _updated(rows, gradient, scale, step):
+  return step.take(*rows, gradient * scale)
 
 
 def _variable(value: tf.Tensor) -> tf.Variable:

@@ -1,6 +1,7 @@
 """Many updates inside one compiled loop."""
 
 from collections.abc import Iterator
+import ctypes
 from typing import Any
 
 import orbit
@@ -69,6 +70,7 @@ class Trainer(orbit.AbstractTrainer):
     # make its accumulators, it would be traced, optimized and kept twice.
     self._step = tf.function(self._timed_step)
     self._loop = tf.function(self._run_loop)
+    _give_back()
 
   def train(self, num_steps: tf.Tensor) -> dict[str, tf.Tensor]:
     """Runs `num_steps` updates.
@@ -80,9 +82,12 @@ class Trainer(orbit.AbstractTrainer):
       RunError: A loss or a gradient was not finite.
       Stopped: It was told to stop, and did after an update.
     """
+    traces = self.num_traces
     sums, weights, peaks, finite, stopping, waiting = self._loop(
         self._iterator, num_steps
     )
+    if self.num_traces > traces:
+      _give_back()
     step = int(self._optimizer.iterations.numpy())
     self.waiting_seconds = float(waiting)
     means = {
@@ -135,6 +140,17 @@ class Trainer(orbit.AbstractTrainer):
         lambda value: self._strategy.experimental_local_results(value)[0],
         outputs,
     ), waited
+
+
+def _give_back() -> None:
+  """Returns to the system what building and compiling left free.
+
+  glibc would keep it in its heaps, which updates do not use: their tensors are
+  of TensorFlow's allocator.
+  """
+  trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+  if trim is not None:
+    trim(0)
 
 
 def _peaks(sums: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:

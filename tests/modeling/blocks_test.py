@@ -12,8 +12,8 @@ from pd_tf.modeling import blocks
 from pd_tf.modeling import dropout
 from pd_tf.modeling import fusion
 from pd_tf.modeling import initialization
+from pd_tf.modeling import rows as rows_lib
 from pd_tf.modeling import tied_softmax
-from pd_tf.modeling import transformer
 from pd_tf.objectives import pretraining
 
 GENERATOR = np.random.default_rng(0)
@@ -93,16 +93,39 @@ def test_residual_norm_and_its_gradients():
   )
 
 
+def test_a_bias_and_its_gradient():
+  assert_matches_float64(
+      blocks.biased, lambda product, bias: product + bias,
+      [normal(5, 8), normal(8)],
+  )
+
+
+def test_the_gradient_of_a_bias_of_many_rows_is_summed_in_float32():
+  product, upstream = normal(4096, 8), normal(4096, 8)
+  rounded = tf.cast(upstream, tf.bfloat16)
+  _, gradients = value_and_gradients(
+      lambda product, bias: tf.cast(
+          blocks.biased(tf.cast(product, tf.bfloat16), bias), tf.float32
+      ),
+      [product, normal(8)], upstream,
+  )
+  wanted = tf.cast(rounded, tf.float64).numpy().sum(0)
+  # As bfloat16 cuts off the sum, and no more.
+  np.testing.assert_allclose(gradients[1], wanted, rtol=2**-7)
+
+
 def test_embedding_norm_and_its_gradients():
   mask = dropout.mask([5, 8], 0.25, tf.constant(SEED), 1)
   factors = mask.factors().numpy()
+  types = np.array([0, 2, 1, 1, 0], np.int32)
   assert_matches_float64(
-      lambda words, places, gamma, beta: blocks.embedding_norm(
-          [words, places], mask, gamma, beta, 1e-3, "float32"
+      lambda words, places, table, gamma, beta: blocks.embedding_norm(
+          [words, places], tf.constant(types), table, mask, gamma, beta, 1e-3,
+          "float32",
       )[0],
-      lambda words, places, gamma, beta:
-          layer_norm(words + places, gamma, beta) * factors,
-      [normal(5, 8), normal(5, 8), normal(8), normal(8)],
+      lambda words, places, table, gamma, beta:
+          layer_norm(words + places + table[types], gamma, beta) * factors,
+      [normal(5, 8), normal(5, 8), normal(3, 8), normal(8), normal(8)],
   )
 
 
@@ -127,19 +150,26 @@ def test_activations_and_their_gradients(name, oracle):
 def test_attention_weights_and_their_gradient():
   mask = dropout.mask([2, 2, 3, 3], 0.25, tf.constant(SEED), 1)
   factors = mask.factors().numpy()
-  bias = transformer.attention_bias(tf.constant([[1, 1, 2], [1, 0, 0]]))
+  example_ids = tf.constant([[1, 1, 2], [1, 0, 0]])
+  bias = rows_lib.attention_bias(example_ids)
 
   def oracle(scores):
     exponents = np.exp(scores * 0.5 + bias.numpy().astype(np.float64))
     return exponents / exponents.sum(-1, keepdims=True) * factors
 
   assert_matches_float64(
-      lambda scores: blocks.attention_weights(scores, bias, mask, 0.5),
+      lambda scores: blocks.attention_weights(scores, example_ids, mask, 0.5),
       oracle, [normal(2, 2, 3, 3)],
   )
 
 
 LABELS = np.array([3, 0, 10, 3], np.int32)
+
+
+def tied(hidden, table, bias, labels, dtype):
+  labels = tf.constant(labels)
+  rows = tf.gather(table, labels)
+  return tied_softmax.cross_entropy(hidden, table, rows, bias, labels, dtype)
 
 
 def cross_entropy(hidden, table, bias):
@@ -153,9 +183,7 @@ def cross_entropy(hidden, table, bias):
 @pytest.mark.parametrize("scale", [1, 40])
 def test_tied_softmax_and_its_gradients(scale):
   assert_matches_float64(
-      lambda *arrays: tied_softmax.cross_entropy(
-          *arrays, tf.constant(LABELS), "float32"
-      )[0],
+      lambda *arrays: tied(*arrays, LABELS, "float32")[0],
       cross_entropy, [scale * normal(4, 6), normal(11, 6), normal(11)],
   )
 
@@ -163,9 +191,7 @@ def test_tied_softmax_and_its_gradients(scale):
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 def test_tied_softmax_says_which_labels_are_the_likeliest(dtype):
   table = tf.eye(4) * 9.0
-  _, right = tied_softmax.cross_entropy(
-      tf.eye(4)[:3], table, tf.zeros([4]), tf.constant([0, 2, 2]), dtype
-  )
+  _, right = tied(tf.eye(4)[:3], table, tf.zeros([4]), [0, 2, 2], dtype)
   np.testing.assert_array_equal(right, [True, False, True])
 
 
@@ -175,9 +201,7 @@ def test_tied_softmax_in_low_precision(dtype):
   upstream = np.ones(4, np.float32)
   exact, rounded = (
       value_and_gradients(
-          lambda *tensors, each=each: tied_softmax.cross_entropy(
-              *tensors, tf.constant(LABELS), each
-          )[0],
+          lambda *tensors, each=each: tied(*tensors, LABELS, each)[0],
           arrays, upstream,
       )
       for each in ("float32", dtype)
@@ -217,7 +241,7 @@ def model_and_rows(rate):
 
 def plain_losses(model, rows, seed):
   """The masked-LM and next-sentence losses from plain parts alone."""
-  bias = transformer.attention_bias(rows["example_ids"])
+  bias = rows_lib.attention_bias(rows["example_ids"])
   tokens = model.embeddings(rows, seed)
   for layer in model.layer_list:
     tokens = layer(tokens, bias, seed)
@@ -274,6 +298,30 @@ def test_the_rate_is_rounded_and_the_mean_stays(rate, kept):
   assert (factors > 0).mean() == pytest.approx(
       kept, abs=4 * math.sqrt(kept * (1 - kept) / 4e5)
   )
+
+
+def test_places_share_no_number_with_each_other_or_another_step():
+  def blocks_of(seed, site):
+    bits = dropout.mask([2**18], 0.5, tf.constant(seed), site).bits.numpy()
+    # As Philox makes them: four numbers of 32 bits at a time.
+    return {bits.tobytes()[at : at + 16] for at in range(0, 2**18, 16)}
+
+  drawn = [
+      blocks_of(seed, site)
+      for seed in (SEED, (SEED[0], SEED[1] + 1), (SEED[1], SEED[0]))
+      for site in range(4)
+  ]
+  assert len(set.union(*drawn)) == len(drawn) * 2**18 // 16
+
+
+def test_it_draws_the_same_by_operations_in_a_graph_and_by_xla():
+  def drawn(seed):
+    return dropout.mask([77, 13], 0.1, seed, 5).factors()
+
+  expected = drawn(tf.constant(SEED))
+  for compiled in (False, True):
+    function = tf.function(drawn, jit_compile=compiled)
+    np.testing.assert_array_equal(function(tf.constant(SEED)), expected)
 
 
 def test_masks_are_independent_of_each_other():

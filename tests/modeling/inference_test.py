@@ -1,5 +1,8 @@
+import pathlib
+
 import numpy as np
 import pytest
+from tensorflow.python.eager import context
 
 from pd_tf.config import encoder as encoder_config
 from pd_tf.config import errors
@@ -65,6 +68,38 @@ def test_other_precisions_are_near(dtype, within):
   assert np.isfinite(near).all()
   difference = np.abs(near - exact).max()
   assert 0 < difference < within * np.abs(exact).max()
+
+
+def _has(dtype):
+  """Whether oneDNN makes products of it on this processor."""
+  cpus = pathlib.Path("/proc/cpuinfo")
+  flags = cpus.read_text("utf-8") if cpus.exists() else ""
+  wanted = {"float32": ("avx2",), "bfloat16": ("avx512_bf16", "amx_bf16")}
+  return any(flag in flags for flag in wanted[dtype])
+
+
+@pytest.mark.parametrize("act", ["gelu", "gelu_erf"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_product_bias_and_gelu_are_one_operation(act, dtype):
+  if not _has(dtype):
+    pytest.skip(f"the processor has no {dtype} of oneDNN's")
+  config, _, weights = _model(act)
+  classifier = inference.Classifier(config, weights, dtype)
+  state = context.context()
+  state.enable_graph_collection()
+  try:
+    classifier.logits(*_batch())
+    told = state.export_run_metadata()
+  finally:
+    state.disable_graph_collection()
+  fused = [
+      node.attr["fused_ops"].list.s
+      for functions in told.function_graphs
+      for node in functions.post_optimization_graph.node
+      if node.op == "_FusedMatMul"
+  ]
+  both = [ops for ops in fused if any(b"Gelu" in each for each in ops)]
+  assert len(both) == config.num_layers
 
 
 def test_a_missing_weight_is_named():
