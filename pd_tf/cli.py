@@ -110,6 +110,7 @@ def _run_verb(verb: verbs.Verb, arguments: list[str]) -> None:
   )
   settings = _with_roots(parsed.settings, parsed.config_files)
   with _locked(parsed), _traceback_kept(parsed.run_dir):
+    verbs.begin(verb, settings, parsed.where)
     result = verbs.run(
         verb, settings, parsed.run_dir, parsed.where, parsed.processes
     )

@@ -10,6 +10,10 @@ released format), held_out.jsonl if they were held out of task.train_file, and
 result.json, last. A killed run goes on when it is started again.
 SIGTERM has it write a checkpoint and exit with code 75, Ctrl-C with 130.
 
+On a CPU TensorFlow splits each operation over all cores, but for fine-tuning or
+distillation in updates of few tokens of a small model: then operations run
+whole, side by side. TF_NUM_INTRAOP_THREADS in the environment has precedence.
+
   pd-tf train --config=configs/finetune/tiny.yaml --run_dir=runs/bt \
     --set=vocab_file=vocab.txt --set=task.train_file=train.tsv
 """
@@ -28,6 +32,7 @@ from absl import logging
 import tensorflow as tf
 
 from pd_tf import predictor as predictor_lib
+from pd_tf import update_size
 from pd_tf import work as work_lib
 from pd_tf.config import errors
 from pd_tf.config import goals
@@ -49,10 +54,30 @@ from pd_tf.training import optimizer as optimizer_lib
 from pd_tf.training import phases
 from pd_tf.training import step
 from pd_tf.training import strategy as strategy_lib
+from pd_tf.training import threads
 from pd_tf.training import update as update_lib
 
 # A run may be made longer, or shorter than planned; all else is its identity.
 FREE_SETTINGS = ("train_steps", "epochs")
+
+
+def begin(
+    settings: train_config.TrainConfig, where: where_config.Where
+) -> None:
+  """Chooses TensorFlow's threads, in a process that is for one run alone.
+
+  Before `run`, as they are fixed when TensorFlow starts.
+
+  Args:
+    settings: The run.
+    where: Strategy and devices.
+  """
+  # What XLA gains from threads is not measured.
+  if not strategy_lib.is_one_cpu(where) or where.jit_compile:
+    return
+  size = update_size.of_run(settings)
+  if size is not None:
+    threads.run_whole(size.tokens, size.width)
 
 
 def run(
@@ -264,7 +289,12 @@ class _Run:
       )
     if dev is None or task is None:
       return None
-    predictor = predictor_lib.Predictor(model)
+    # Elsewhere a batch takes the whole device, or is of all replicas.
+    predictor = (
+        predictor_lib.over_cores(model)
+        if strategy_lib.is_one_cpu(self.where)
+        else predictor_lib.Predictor(model)
+    )
     first = self.settings.task.resolved().metrics
     deciding = metrics.ordered(task.kind, first)[0]
     return best.Keeper(

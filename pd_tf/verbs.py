@@ -42,6 +42,8 @@ class Verb:
     takes_processes: Whether it takes where its pipeline runs.
     needs_run_dir: Whether settings need a run directory, where the verb owns
       one.
+    begins: Whether the module has `begin(settings, where)`, for a process in
+      which nothing else runs.
   """
 
   module: str
@@ -52,6 +54,7 @@ class Verb:
   prints_result: bool = False
   takes_processes: bool = False
   needs_run_dir: Callable[[Any], bool] = lambda settings: True
+  begins: bool = False
 
 
 VERBS = {
@@ -62,7 +65,8 @@ VERBS = {
         takes_processes=True,
     ),
     "train": Verb(
-        "pd_tf.train", train.TrainConfig, owns_run_dir=True, takes_where=True
+        "pd_tf.train", train.TrainConfig, owns_run_dir=True, takes_where=True,
+        begins=True,
     ),
     "label": Verb(
         "pd_tf.label", label.LabelConfig, owns_run_dir=True,
@@ -90,6 +94,12 @@ VERBS = {
         prints_result=True,
     ),
 }
+
+
+def begin(verb: Verb, settings: Any, where: where_lib.Where) -> None:
+  """Does what a verb does first where the process is for this run alone."""
+  if verb.begins:
+    importlib.import_module(verb.module).begin(settings, where)
 
 
 def run(

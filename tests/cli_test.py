@@ -91,16 +91,18 @@ def test_help_of_each_verb(capsys, name):
 
 
 @pytest.mark.parametrize("name", list(verbs.VERBS))
-def test_run_takes_what_the_table_says(name):
+def test_functions_take_what_the_table_says(name):
   verb = verbs.VERBS[name]
   source = pathlib.Path(cli.__file__).with_name(f"{name}.py").read_text("utf-8")
-  function, = (
-      node for node in ast.parse(source).body
-      if isinstance(node, ast.FunctionDef) and node.name == "run"
-  )
+  found = {
+      node.name: [argument.arg for argument in node.args.args]
+      for node in ast.parse(source).body
+      if isinstance(node, ast.FunctionDef) and node.name in ("begin", "run")
+  }
   expected = ["settings", "run_dir"] + ["where"] * verb.takes_where
   expected += ["processes"] * verb.takes_processes
-  assert [argument.arg for argument in function.args.args] == expected
+  assert found.pop("run") == expected
+  assert found == ({"begin": ["settings", "where"]} if verb.begins else {})
 
 
 def test_nothing_heavy_is_imported_before_a_verb_runs():

@@ -1,14 +1,17 @@
 """Which format a model has, told by looking at what is there."""
 
+from collections.abc import Callable
 import pathlib
 import types
 import zipfile
 
+from pd_tf.config import encoder
 from pd_tf.config import errors
 from pd_tf.config import pretrained
 from pd_tf.config import run_dir
 from pd_tf.formats import hugging_face
 from pd_tf.formats import keras_hub
+from pd_tf.formats import keras_hub_config
 from pd_tf.formats import model_garden
 from pd_tf.formats import release
 from pd_tf.formats import replacement
@@ -28,6 +31,13 @@ _FORMATS: dict[str, types.ModuleType] = {
     "hugging_face": hugging_face,
     "model_garden": model_garden,
     "release": release,
+}
+
+# Of those with a file that has the shape.
+_CONFIGS: dict[str, Callable[[pathlib.Path], encoder.EncoderConfig]] = {
+    "keras_hub": keras_hub_config.read,
+    "hugging_face": hugging_face.read_config,
+    "release": release.read_config,
 }
 
 _LOOKED_FOR = (
@@ -53,6 +63,25 @@ def read(path: str | pathlib.Path) -> pretrained.Pretrained:
   if kind == "run":
     return release.read(model_of_run(path))
   return _FORMATS[kind].read(path)
+
+
+def encoder_of(path: str | pathlib.Path) -> encoder.EncoderConfig | None:
+  """Returns the shape of a model where a file beside its weights says it.
+
+  Returns:
+    None for a format that has no such file, and for a zip, which would have to
+    be unpacked.
+
+  Raises:
+    InputError: As `read`, but weights are not looked at.
+  """
+  path = pathlib.Path(path)
+  kind = detect(path)
+  if kind == "run":
+    return release.read_config(model_of_run(path))
+  if kind not in _CONFIGS or path.is_file():
+    return None
+  return _CONFIGS[kind](path)
 
 
 def detect(path: str | pathlib.Path) -> str:

@@ -78,6 +78,18 @@ def read(path: str | pathlib.Path) -> pretrained.Pretrained:
   )
 
 
+def read_config(path: pathlib.Path) -> encoder.EncoderConfig:
+  """Returns the shape of the model in a Hugging Face directory.
+
+  Raises:
+    InputError: There is no such file, or it is of no BERT of the released kind.
+  """
+  config_path = path / CONFIG_NAME
+  return hugging_face_config.read_encoder(
+      json_file.read(config_path), config_path
+  )
+
+
 def write(path: pathlib.Path, model: pretrained.Pretrained) -> None:
   """Writes a Hugging Face directory.
 

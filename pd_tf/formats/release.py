@@ -75,6 +75,16 @@ def read(path: str | pathlib.Path) -> pretrained.Pretrained:
       raise errors.InputError(message) from None
 
 
+def read_config(path: pathlib.Path) -> encoder.EncoderConfig:
+  """Returns the shape of a model, of whatever path but a zip `read` takes.
+
+  Raises:
+    InputError: There is no such file, or it describes no encoder.
+  """
+  directory = path if path.is_dir() else path.parent
+  return config_file.read(directory / CONFIG_NAME)
+
+
 def write(
     path: str | pathlib.Path,
     model: pretrained.Pretrained,

@@ -50,9 +50,7 @@ def create(where: where_config.Where) -> tf.distribute.Strategy:
     InputError: There is no such TPU, or no workers are named.
     WorkerLostError: Not all workers came up.
   """
-  num_gpus = where.num_gpus
-  if num_gpus is None:
-    num_gpus = len(tf.config.list_physical_devices("GPU"))
+  num_gpus = _num_gpus(where)
   if where.strategy == "one_device":
     num_gpus = min(num_gpus, 1)
   several = where.strategy == where_config.MULTI_WORKER
@@ -72,6 +70,20 @@ def create(where: where_config.Where) -> tf.distribute.Strategy:
     raise errors.InputError(_not_made(where, error)) from None
   except (ValueError, tf.errors.OpError) as error:
     raise errors.InputError(_not_made(where, error)) from None
+
+
+def is_one_cpu(where: where_config.Where) -> bool:
+  """Returns whether a run is one replica on the CPU.
+
+  TensorFlow is not started by asking.
+  """
+  return where.strategy == "one_device" and not _num_gpus(where)
+
+
+def _num_gpus(where: where_config.Where) -> int:
+  if where.num_gpus is None:
+    return len(tf.config.list_physical_devices("GPU"))
+  return where.num_gpus
 
 
 @contextlib.contextmanager

@@ -52,6 +52,24 @@ def test_several_are_one(tmp_path):
     transfer.read_all([], "x")
 
 
+def test_lengths_are_told_by_the_first_parts(tmp_path):
+  path = str(_store(tmp_path / "s"))
+  transfer.write_part(
+      tmp_path / "s", 1,
+      examples_lib.Examples(
+          np.zeros(9, np.int32), np.array([0, 9]), np.array([9], np.int32),
+          np.array([1], np.int32),
+      ),
+      np.zeros([1, 2], np.float32),
+  )
+  assert transfer.first_lengths([path], "x", 9).tolist() == [2, 1, 9]
+  assert transfer.first_lengths([path], "x", 1).tolist() == [2, 1]
+  assert transfer.first_lengths([], "x", 1).tolist() == []
+  transfer.part_path(tmp_path / "s", 0).write_bytes(b"damaged")
+  with pytest.raises(errors.InputError, match="part-00000.npz: expected a pa"):
+    transfer.first_lengths([path], "x", 1)
+
+
 def test_an_unfinished_set_is_never_read(tmp_path):
   path = _store(tmp_path / "s")
   (path / transfer.MANIFEST).unlink()

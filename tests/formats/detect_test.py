@@ -11,6 +11,8 @@ from pd_tf.config import errors
 from pd_tf.config import pretrained
 from pd_tf.formats import canonical
 from pd_tf.formats import detect
+from pd_tf.formats import hugging_face
+from pd_tf.formats import keras_hub
 from pd_tf.formats import release
 from pd_tf.text import vocabulary
 
@@ -129,3 +131,35 @@ def test_truncated_zip(tmp_path):
   (tmp_path / "m.zip").write_bytes(data[:-100])
   with pytest.raises(errors.InputError, match="not a readable zip"):
     detect.read(tmp_path / "m.zip")
+
+
+def _unread(monkeypatch):
+  """Makes reading of any weights an error."""
+  for form in detect._FORMATS.values():
+    monkeypatch.setattr(form, "read", lambda path: pytest.fail("was read"))
+
+
+def test_a_shape_is_told_without_weights(tmp_path, monkeypatch):
+  release.write(tmp_path / "release", _model())
+  _write_run(tmp_path / "run", {"best": 2, "last": 3})
+  hugging_face.write(tmp_path / "hugging_face", _model())
+  keras_hub.write(tmp_path / "keras_hub", _model())
+  _unread(monkeypatch)
+  for name in ("release", "release/bert_model.ckpt", "run"):
+    assert detect.encoder_of(tmp_path / name) == _CONFIG, name
+  for name in ("hugging_face", "keras_hub"):
+    assert detect.detect(tmp_path / name) == name
+    assert detect.encoder_of(str(tmp_path / name)).hidden_size == 8, name
+
+
+def test_no_shape_is_told_where_only_weights_or_a_zip_have_it(
+    tmp_path, monkeypatch
+):
+  release.write(tmp_path / "m.zip", _model())
+  (tmp_path / "hub" / "variables").mkdir(parents=True)
+  (tmp_path / "hub" / "saved_model.pb").touch()
+  _unread(monkeypatch)
+  assert detect.encoder_of(tmp_path / "m.zip") is None
+  assert detect.encoder_of(tmp_path / "hub") is None
+  with pytest.raises(errors.InputError, match="no such model"):
+    detect.encoder_of(tmp_path / "none")
