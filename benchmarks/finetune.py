@@ -7,8 +7,9 @@ clipping. pd_tf packs them into rows of about 128 tokens, packing included;
 Model Garden pads each to 128, as its pipeline does; Hugging Face pads to the
 longest of the batch. Each side is a process of its own; asked in turn; medians.
 Distillation differs in its loss alone; its soft labels are random here.
-"narrow" has one thread for an operation (TF_NUM_INTRAOP_THREADS=1), where by
-default each is split over all cores.
+"narrow" has one thread for an operation (TF_NUM_INTRAOP_THREADS=1), as
+`pd-tf train` has for so few tokens of Tiny; the others are as TensorFlow
+starts, each split over all cores.
 """
 
 from collections.abc import Callable
