@@ -10,7 +10,6 @@ the matrix products of the step alone, which is what the machine can do.
 """
 
 from collections.abc import Callable
-import os
 
 from absl import app
 from absl import flags
@@ -18,6 +17,7 @@ import numpy as np
 import sides
 
 from pd_tf.config import encoder as encoder_config
+from pd_tf.config import importing
 from pd_tf.modeling import cost
 from pd_tf.modeling import miniatures
 
@@ -79,8 +79,8 @@ def set_threads() -> None:
 
 def ours(precision: str) -> Callable[[], object]:
   """Returns one step of pd_tf."""
-  # As `pd-tf` does: Keras 3 is not imported.
-  os.environ["TF_USE_LEGACY_KERAS"] = "1"
+  # As `pd-tf` does.
+  importing.small()
   import tensorflow as tf
 
   from pd_tf.config import precision as precision_config

@@ -25,6 +25,7 @@ from pd_tf import verbs
 from pd_tf.config import errors
 from pd_tf.config import flags
 from pd_tf.config import help_text
+from pd_tf.config import importing
 from pd_tf.config import lock
 from pd_tf.config import recipe
 from pd_tf.config import run_dir as run_dir_lib
@@ -52,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
   name = given[0] if given else HELP[0]
   debug = "--debug" in given
   _quiet(debug)
+  importing.small()
   try:
     _run(name, given[1:])
     # Here, not when Python ends, it can still be seen to fail.
@@ -157,8 +159,6 @@ def _quiet(debug: bool) -> None:
   """Keeps TensorFlow's own messages off stderr, before it is imported."""
   # 3, not 2: without a GPU the search for one is logged as an error.
   os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if debug else "3")
-  # Else TensorFlow imports Keras 3, which few need, with all that it can plot.
-  os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
   logging.set_verbosity(logging.INFO if debug else logging.WARNING)
   if not debug:
     # It warns of graphs traced anew: a recipe has a model for every stage.

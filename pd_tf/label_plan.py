@@ -15,7 +15,7 @@ from pd_tf.config import fingerprint
 from pd_tf.config import label as label_config
 from pd_tf.config import run_dir as run_dir_lib
 from pd_tf.config import settings as settings_lib
-from pd_tf.data import tfds_source
+from pd_tf.config import tfds_name
 from pd_tf.data import transfer_sources
 from pd_tf.data import transfer_texts
 from pd_tf.formats import detect
@@ -161,7 +161,9 @@ def _of_sources(
 
 
 def _of_source(path: str) -> str:
-  if tfds_source.is_name(path):
+  if tfds_name.is_one(path):
+    from pd_tf.data import tfds_source
+
     # TFDS checks what it downloads; a version has the same rows for ever.
     return f"{path} {tfds_source.num_rows(path, 'inputs')}"
   return _digest(pathlib.Path(path))

@@ -5,6 +5,8 @@ import signal
 import threading
 import time
 
+from pd_tf.config import importing
+
 _POLL_SECONDS = 0.5
 
 
@@ -26,8 +28,7 @@ def main() -> None:
   # Ctrl-C is for the process that was started; that one ends this.
   signal.signal(signal.SIGINT, signal.SIG_IGN)
   os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-  # Keras 3, which nothing here uses, is a quarter of TensorFlow's import.
-  os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+  importing.small()
   from apache_beam.runners.worker import sdk_worker_main
 
   sdk_worker_main.main([])

@@ -12,8 +12,8 @@ import pathlib
 from typing import Any
 
 from pd_tf.config import errors
+from pd_tf.config import tfds_name
 from pd_tf.data import text_files
-from pd_tf.data import tfds_source
 
 # A text or number as text; of a JSON list or a sequence of TFDS its parts.
 Cell = str | tuple[str, ...]
@@ -60,7 +60,9 @@ def rows(
     InputError: The source is missing, empty or not UTF-8, a column is not
       there or there twice, or a row is bad.
   """
-  if tfds_source.is_name(source):
+  if tfds_name.is_one(source):
+    from pd_tf.data import tfds_source
+
     for found in tfds_source.cells(source, wanted.columns, "task"):
       yield [found[name] for name in wanted.columns]
     return

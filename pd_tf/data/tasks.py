@@ -15,12 +15,12 @@ from pd_tf.config import glue
 from pd_tf.config import pretrained
 from pd_tf.config import run_dir
 from pd_tf.config import task as task_config
+from pd_tf.config import tfds_name
 from pd_tf.data import examples as examples_lib
 from pd_tf.data import held_out
 from pd_tf.data import labels as labels_lib
 from pd_tf.data import tables
 from pd_tf.data import text_files
-from pd_tf.data import tfds_source
 from pd_tf.text import tokenizer
 
 Label = labels_lib.Label
@@ -101,7 +101,7 @@ def rows(
 
 def read_texts(path: pathlib.Path, text_columns: Sequence[str]) -> Labelled:
   """Reads unlabelled texts: also .txt, a text a line, blank lines skipped."""
-  if not tfds_source.is_name(str(path)) and text_files.ending(path) == ".txt":
+  if not tfds_name.is_one(str(path)) and text_files.ending(path) == ".txt":
     texts = [line for line in text_files.lines(path) if line.strip()]
     return Labelled((texts,), [])
   return read(path, text_columns, None)

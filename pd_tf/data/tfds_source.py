@@ -28,11 +28,6 @@ _SCALARS = (
 Cell = str | tuple[str, ...]
 
 
-def is_name(source: str) -> bool:
-  """Returns whether a source is a TFDS data set and not a file."""
-  return tfds_name.is_one(source)
-
-
 def num_rows(source: str, setting_name: str) -> int:
   """Returns how many rows a source has; prepares its data set if need be.
 

@@ -6,9 +6,9 @@ import dataclasses
 import pathlib
 
 from pd_tf.config import errors
+from pd_tf.config import tfds_name
 from pd_tf.data import tasks
 from pd_tf.data import text_files
-from pd_tf.data import tfds_source
 from pd_tf.text import scored
 
 
@@ -55,7 +55,7 @@ def expand(patterns: Sequence[str], setting_name: str) -> list[Source]:
   if not patterns:
     text_files.expand(patterns, setting_name)
   for entry, pattern in enumerate(patterns):
-    if tfds_source.is_name(pattern):
+    if tfds_name.is_one(pattern):
       found.setdefault(pattern, Source(pattern, entry))
     else:
       for path in text_files.expand([pattern], setting_name):
@@ -74,7 +74,7 @@ def rows(source: Source, form: Form, setting_name: str) -> Iterator[Row]:
   Raises:
     InputError: It cannot be read, or has not what `form` says.
   """
-  if tfds_source.is_name(source.path):
+  if tfds_name.is_one(source.path):
     yield from _tfds_rows(source.path, form, setting_name)
     return
   path = pathlib.Path(source.path)
@@ -96,6 +96,8 @@ def rows(source: Source, form: Form, setting_name: str) -> Iterator[Row]:
 
 
 def _tfds_rows(source: str, form: Form, setting_name: str) -> Iterator[Row]:
+  from pd_tf.data import tfds_source
+
   wanted = [*form.columns]
   if form.label_column is not None:
     wanted.append(form.label_column)

@@ -3,12 +3,16 @@
 from collections.abc import Callable
 from collections.abc import Sequence
 import pathlib
+from typing import TYPE_CHECKING
 from typing import Any
 
-import h5py
 import numpy as np
 
 from pd_tf.config import errors
+
+if TYPE_CHECKING:
+  # Else imported where a file is read, which few commands do.
+  import h5py
 
 # What h5py raises on damaged files, each with the C library's message.
 _DAMAGES = (OSError, RuntimeError, KeyError, ValueError, TypeError)
@@ -55,6 +59,8 @@ class Tensors:
     Raises:
       InputError: It is damaged, or not of floats that float32 holds exactly.
     """
+    import h5py
+
     path, stored = self._places[name]
     try:
       with h5py.File(path, "r") as file:
@@ -66,6 +72,8 @@ class Tensors:
 
 
 def _header(path: pathlib.Path) -> dict[str, tuple[int, ...]]:
+  import h5py
+
   shapes: dict[str, tuple[int, ...]] = {}
 
   def note(name: Any, item: Any) -> None:
@@ -89,7 +97,7 @@ def _header(path: pathlib.Path) -> dict[str, tuple[int, ...]]:
   return shapes
 
 
-def _require_own_data(dataset: h5py.Dataset, source: str) -> None:
+def _require_own_data(dataset: "h5py.Dataset", source: str) -> None:
   """Raises InputError if the data are in other files, or are not there."""
   if dataset.is_virtual or dataset.external:
     raise errors.InputError(
@@ -104,7 +112,7 @@ def _require_own_data(dataset: h5py.Dataset, source: str) -> None:
     )
 
 
-def _as_float32(dataset: h5py.Dataset, source: str) -> np.ndarray:
+def _as_float32(dataset: "h5py.Dataset", source: str) -> np.ndarray:
   # Keras writes bfloat16, which HDF5 does not have, as two bytes and a note.
   note = dataset.attrs.get("dtype")
   if note == "bfloat16" and dataset.dtype.itemsize == 2:
