@@ -55,6 +55,13 @@ class Sums(NamedTuple):
   stopping: tf.Tensor
 
 
+class _Divisors(NamedTuple):
+  """What means are divided by, and `stops`, summed over replicas."""
+
+  weights: dict[str, tf.Tensor]
+  stops: tf.Tensor
+
+
 class Update:
   """Makes one update in the context of a replica."""
 
@@ -92,6 +99,7 @@ class Update:
     self._clip_norm = clip_norm
     self._seed = seed
     self._accumulation_steps = accumulation_steps
+    self._traces_once = accumulation_steps == 1 and not jit_compile
     self._loss_scale = loss_scale
     self._options = tf.distribute.experimental.CommunicationOptions(
         timeout_seconds=timeout_seconds
@@ -99,15 +107,14 @@ class Update:
     self._trained: list[tf.Variable] = []
     self._arrears: arrears_lib.Arrears | None = None
     # What XLA, micro-batches and a loss scale see is the plain form.
-    if accumulation_steps == 1 and not jit_compile and loss_scale is None:
+    if self._traces_once and loss_scale is None:
       self._arrears = self._left_for_later(looked_up)
-    self._micro_batch = self._forward_and_backward
-    if jit_compile:
-      # Not the sums over replicas, which XLA cannot compile on every device,
-      # and not the optimizer, which gains nothing.
-      self._micro_batch = tf.function(
-          self._forward_and_backward, jit_compile=True, autograph=False
-      )
+    # Not the sums over replicas, which XLA cannot compile on every device, and
+    # not the optimizer, which gains nothing.
+    self._micro_batch = (
+        tf.function(self._part, jit_compile=True, autograph=False)
+        if jit_compile else self._part
+    )
 
   def __call__(self, batch: Batch, stop: tf.Tensor) -> Sums:
     """Makes an update.
@@ -121,11 +128,10 @@ class Update:
     seed = tf.random.experimental.stateless_fold_in(
         tf.stack([self._seed, step]), replica.replica_id_in_sync_group
     )
-    weights, stops = self._sum(
-        replica, (self._weights(batch, seed), tf.cast(stop, tf.float32))
-    )
     looked = self._look_up(batch)
-    sums, gradients = self._local(batch, seed, weights)
+    (weights, stops), sums, gradients = self._local(
+        batch, seed, lambda outputs: self._divisors(replica, outputs, stop)
+    )
     # Apart: what one call sums, TensorFlow takes to depend on all of it, and so
     # drops the order of reads and updates that would follow from that. A seed
     # that is only watched was then, rarely, that of the next step.
@@ -181,23 +187,45 @@ class Update:
         tf.distribute.ReduceOp.SUM, values, options=self._options
     )
 
-  def _weights(self, batch: Batch, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Returns what each mean is divided by, of this replica's rows.
-
-    They must be known before the backward pass of the first micro-batch. They
-    follow from the rows alone, so TensorFlow drops the rest of this graph.
-    """
-    outputs = self._objective(batch, seed)
+  def _divisors(
+      self,
+      replica: tf.distribute.ReplicaContext,
+      outputs: Outputs,
+      stop: tf.Tensor,
+  ) -> _Divisors:
     terms = {**outputs.losses, **outputs.watched}
-    return {
+    weights = {
         name: tf.reduce_sum(weights) for name, (_, weights) in terms.items()
     }
+    return _Divisors(
+        *self._sum(replica, (weights, tf.cast(stop, tf.float32)))
+    )
 
   def _local(
-      self, batch: Batch, seed: tf.Tensor, weights: dict[str, tf.Tensor]
-  ) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
-    """Returns this replica's share of the sums and of the gradient."""
+      self,
+      batch: Batch,
+      seed: tf.Tensor,
+      divisors: Callable[[Outputs], _Divisors],
+  ) -> tuple[_Divisors, dict[str, tf.Tensor], list[tf.Tensor]]:
+    """Returns the divisors, this replica's share of sums and of the gradient.
+
+    Divisors must be known before the backward pass of the first micro-batch.
+    """
     scale = tf.ones([]) if self._loss_scale is None else self._loss_scale.value
+    if self._traces_once:
+      return self._forward_and_backward(batch, seed, divisors, scale)
+    # They follow from the rows alone: TensorFlow drops the rest of this graph.
+    known = divisors(self._objective(batch, seed))
+    return known, *self._micro_batches(batch, seed, known.weights, scale)
+
+  def _micro_batches(
+      self,
+      batch: Batch,
+      seed: tf.Tensor,
+      weights: dict[str, tf.Tensor],
+      scale: tf.Tensor,
+  ) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
+    """Returns the sums and the gradient of the rows, a part at a time."""
     count = self._accumulation_steps
     if count == 1:
       return self._micro_batch(batch, seed, weights, scale)
@@ -222,19 +250,31 @@ class Update:
     )  # fmt: skip
     return sums, gradients
 
-  def _forward_and_backward(
+  def _part(
       self,
       batch: Batch,
       seed: tf.Tensor,
       weights: dict[str, tf.Tensor],
       scale: tf.Tensor,
   ) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
+    known = _Divisors(weights, tf.zeros([]))
+    return self._forward_and_backward(batch, seed, lambda _: known, scale)[1:]
+
+  def _forward_and_backward(
+      self,
+      batch: Batch,
+      seed: tf.Tensor,
+      divisors: Callable[[Outputs], _Divisors],
+      scale: tf.Tensor,
+  ) -> tuple[_Divisors, dict[str, tf.Tensor], list[tf.Tensor]]:
     with tf.GradientTape() as tape:
       outputs = self._objective(batch, seed)
+      with tape.stop_recording():
+        found = divisors(outputs)
       # A share of the global mean; the shares are summed.
       loss = tf.add_n([
           tf.reduce_sum(values * weight)
-          / tf.maximum(weights[name], LEAST_WEIGHT)
+          / tf.maximum(found.weights[name], LEAST_WEIGHT)
           for name, (values, weight) in outputs.losses.items()
       ])
       scaled = loss * scale
@@ -258,7 +298,7 @@ class Update:
       kept[-1] = kept[-1].values
     # Else dense for the word table, too: AdamW moves every row at every step,
     # and the dense kernel does so in one pass, the sparse path in eight.
-    return sums, [tf.convert_to_tensor(gradient) for gradient in kept]
+    return found, sums, [tf.convert_to_tensor(gradient) for gradient in kept]
 
   def _clipping(
       self, gradients: list[tf.Tensor]
