@@ -43,6 +43,7 @@ class Checkpoints(tf.train.CheckpointManager):
     self._own = directory
     if not is_chief:
       self._own = pathlib.Path(tempfile.mkdtemp(prefix="pd_tf_worker_"))
+    _forget_half_deleted(self._own)
     super().__init__(
         checkpoint, str(self._own), max_to_keep=_KEPT,
         step_counter=global_step, checkpoint_interval=checkpoint_steps,
@@ -112,4 +113,32 @@ class Checkpoints(tf.train.CheckpointManager):
     return (
         f"checkpoint of step {int(self._global_step.numpy())} cannot be "
         f"written to {self._own}: {reason}; {left}."
+    )
+
+
+def _forget_half_deleted(directory: pathlib.Path) -> None:
+  """Has the state no longer list what a killed process was deleting.
+
+  TensorFlow lists a checkpoint until its files are gone, the index first.
+  """
+  # Absolute, as names would be taken to be of the current directory.
+  folder = str(directory.absolute())
+  state = tf.train.get_checkpoint_state(folder)
+  if state is None:
+    return
+  listed = zip(
+      state.all_model_checkpoint_paths, state.all_model_checkpoint_timestamps,
+      strict=True,
+  )  # fmt: skip
+  kept = [
+      (pathlib.Path(path).name, timestamp)
+      for path, timestamp in listed
+      if pathlib.Path(f"{path}.index").exists()
+      or path == state.model_checkpoint_path
+  ]
+  if kept and len(kept) < len(state.all_model_checkpoint_paths):
+    names, timestamps = zip(*kept, strict=True)
+    tf.compat.v1.train.update_checkpoint_state(
+        folder, names[-1], list(names), None, list(timestamps),
+        state.last_preserved_timestamp,
     )

@@ -1,7 +1,10 @@
 """Checkpoints: whole or not there, the last two, the chief's."""
 
+import pathlib
+
 import pytest
 import tensorflow as tf
+from tensorflow.python.checkpoint import checkpoint_management
 
 from pd_tf.config import errors
 from pd_tf.training import checkpoints
@@ -46,6 +49,48 @@ def test_what_a_killed_process_left_goes(tmp_path):
     (tmp_path / name).write_text("half")
   _made(tmp_path)
   assert _names(tmp_path) == whole
+
+
+def test_what_a_killed_process_was_deleting_goes(tmp_path, monkeypatch):
+  """It is listed until its files are gone, of which the index is first."""
+  manager, step = _made(tmp_path)
+  for number in (5, 10):
+    step.assign(number)
+    manager.save(int(step))
+  delete = checkpoint_management._delete_file_if_exists
+
+  def killed(pattern):
+    if not pattern.endswith(".index"):
+      raise KeyboardInterrupt
+    delete(pattern)
+
+  monkeypatch.setattr(checkpoint_management, "_delete_file_if_exists", killed)
+  step.assign(15)
+  with pytest.raises(KeyboardInterrupt):
+    manager.save(int(step))
+  assert "ckpt-5.index" not in _names(tmp_path)
+  assert "ckpt-5.data-00000-of-00001" in _names(tmp_path)
+  monkeypatch.undo()
+  monkeypatch.chdir(tmp_path.parent)
+  again, step = _made(pathlib.Path(tmp_path.name))
+  kept = ["ckpt-10", "ckpt-15"]
+  assert _names(tmp_path) == ["checkpoint"] + [
+      f"{name}.{end}" for name in kept
+      for end in ("data-00000-of-00001", "index")
+  ]
+  moved = tmp_path.rename(tmp_path.with_name("moved"))
+  state = tf.train.get_checkpoint_state(str(moved))
+  assert list(state.all_model_checkpoint_paths) == [
+      str(moved / name) for name in kept
+  ]
+  again, step = _made(moved)
+  again.restore_latest()
+  assert int(step) == 15
+  step.assign(20)
+  again.save(int(step))
+  assert [name for name in _names(moved) if name.endswith("index")] == [
+      "ckpt-15.index", "ckpt-20.index"
+  ]
 
 
 def test_other_workers_write_nothing_that_stays(tmp_path):
