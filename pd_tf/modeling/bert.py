@@ -28,13 +28,13 @@ class Encoded:
     sequence: Float32 [B, S, H], the last layer's output.
     pooled: Float32 [B, E, H], tanh of a dense layer over each [CLS].
     layers: Output of each layer, L of Float32 [B, S, H].
-    word_table: For the head tied to it.
+    word_table: For the head tied to it; None without that head.
   """
 
   sequence: tf.Tensor
   pooled: tf.Tensor
   layers: list[tf.Tensor]
-  word_table: embeddings.TiedTable
+  word_table: embeddings.TiedTable | None
 
 
 class Bert(tf_keras.Model):
@@ -86,8 +86,7 @@ class Bert(tf_keras.Model):
       dropout_seed: Int32 [2]; None for no dropout.
     """
     if dropout_seed is None:
-      layers = self._layers(rows)
-      table = embeddings.TiedTable(self.embeddings.word, self.embeddings.word)
+      layers, table = self._layers(rows), self._tied_table()
     else:
       layers, table = self._training_layers(rows, dropout_seed)
     shape = tf.shape(rows["input_ids"])
@@ -188,15 +187,25 @@ class Bert(tf_keras.Model):
 
   def _training_layers(
       self, rows: Mapping[str, tf.Tensor], seed: tf.Tensor
-  ) -> tuple[list[tf.Tensor], embeddings.TiedTable]:
+  ) -> tuple[list[tf.Tensor], embeddings.TiedTable | None]:
     tokens, low, table = self.embeddings.train(
-        rows, seed, self._matmul_dtype, tied=self.looked_up is None
+        rows, seed, self._matmul_dtype, self._head_bias
     )
     layers = []
     for layer in self.layer_list:
       tokens, low = layer.train(tokens, low, rows["example_ids"], seed)
       layers.append(tokens)
     return layers, table
+
+  @property
+  def _head_bias(self) -> tf.Variable | None:
+    return None if self.masked_lm is None else self.masked_lm.output_bias
+
+  def _tied_table(self) -> embeddings.TiedTable | None:
+    bias = self._head_bias
+    if bias is None:
+      return None
+    return self.embeddings.tied_table(bias, self._matmul_dtype)
 
   def _pool(
       self, sequence: tf.Tensor, rows: Mapping[str, tf.Tensor]

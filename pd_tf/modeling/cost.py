@@ -20,10 +20,10 @@ ACTIVATION_PASSES = 5
 # AdamW reads gradient, weight and two moments and writes the last three,
 # clipping on the way; before that the norm reads the gradient.
 UPDATE_PASSES = 7 + 1
-# The gradients of embedded tokens are added to that of the masked-LM head,
-# which TensorFlow copies for it. Fine-tuning, which has no such head,
-# updates few rows (training/arrears.py), and is not counted here.
-WORD_TABLE_PASSES = 2
+# The masked-LM head takes the table in 16 bits and gives its gradient in them:
+# two copies, of one and a half passes each. Fine-tuning, which has no such
+# head, updates few rows (training/arrears.py), and is not counted here.
+WORD_TABLE_PASSES = 3
 # Weights, their gradients and two moments.
 NUMBERS_PER_PARAMETER = 4
 

@@ -9,6 +9,7 @@ import tf_keras
 from pd_tf.config import encoder as encoder_config
 from pd_tf.modeling import blocks
 from pd_tf.modeling import dropout
+from pd_tf.modeling import fusion
 from pd_tf.modeling import normalization
 
 
@@ -16,8 +17,9 @@ class TiedTable(NamedTuple):
   """The word table for a head, which uses it in two ways.
 
   Attributes:
-    products: Float32 [V, H], for products with all of it.
-    rows: The same, to look up rows of.
+    products: [V, H + 1], in the dtype of products: a word's row and, as one
+      more entry, the bias that the head has for it.
+    rows: Float32 [V, H], to look up rows of.
   """
 
   products: tf.Tensor
@@ -49,31 +51,36 @@ class Embeddings(tf_keras.layers.Layer):
     embedded += _look_up(self.type, rows["type_ids"])
     return dropout.dropout(self.norm(embedded), self._rate, seed, site=0)
 
+  def tied_table(self, head_bias: tf.Tensor, dtype: str) -> TiedTable:
+    """Returns the word table for a head; `train` has one of less memory."""
+    return TiedTable(_joined(self.word, head_bias, dtype), self.word)
+
   def train(
       self,
       rows: Mapping[str, tf.Tensor],
       seed: tf.Tensor,
       dtype: str,
-      tied: bool,
-  ) -> tuple[tf.Tensor, tf.Tensor, TiedTable]:
+      head_bias: tf.Tensor | None,
+  ) -> tuple[tf.Tensor, tf.Tensor, TiedTable | None]:
     """Returns what a training step needs of rows.
 
     Args:
       rows: Of tokens.
       seed: Int32 [2] for dropout.
       dtype: Of products.
-      tied: Whether a head uses the word table. If none does, its gradient is
-        that of the rows looked up alone.
+      head_bias: Float32 [V], of the head that uses the word table. If none
+        does, None, its gradient is that of the rows looked up alone.
 
     Returns:
       The embedded tokens [B S, H], in Float32 and in `dtype`, and the word
       table, for the head tied to it.
     """
-    if tied:
-      words, table = _look_up_tied(self.word, rows["input_ids"])
+    if head_bias is None:
+      words, table = _look_up(self.word, rows["input_ids"]), None
     else:
-      words = _look_up(self.word, rows["input_ids"])
-      table = TiedTable(self.word, self.word)
+      words, table = _look_up_tied(
+          self.word, head_bias, rows["input_ids"], dtype
+      )
     parts = [words, _look_up(self.position, rows["position_ids"])]
     types = tf.reshape(rows["type_ids"], [-1])
     mask = dropout.mask(tf.shape(words), self._rate, seed, site=0)
@@ -90,31 +97,48 @@ def _look_up(table: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
 
 
 def _look_up_tied(
-    table: tf.Variable, ids: tf.Tensor
+    table: tf.Variable, bias: tf.Tensor, ids: tf.Tensor, dtype: str
 ) -> tuple[tf.Tensor, TiedTable]:
   """Returns rows of a table and the table, whose gradients are summed here.
 
-  Those of rows are added at once to that of the products, as each such sum
-  makes another table; else they would become tables of zeros before.
+  At the end, when the layers' are made, and in one kernel: before, the gradient
+  of the products is in their dtype, and each sum would make another table.
   """
   ids = tf.reshape(ids, [-1])
 
   @tf.custom_gradient
-  def compute(table):
+  def compute(table, bias):
 
-    def gradient(d_words, d_products, d_rows) -> tf.Tensor:
+    def gradient(d_words, d_products, d_rows) -> tuple[tf.Tensor, tf.Tensor]:
       places, values = [ids], [d_words]
       if isinstance(d_rows, tf.IndexedSlices):
         places.append(tf.cast(d_rows.indices, ids.dtype))
         values.append(d_rows.values)
-      else:
-        d_products += d_rows
-      return tf.tensor_scatter_nd_add(
-          d_products, tf.concat(places, 0)[:, None], tf.concat(values, 0)
+        d_rows = None
+      d_table, d_bias = _parted(
+          d_products, tf.concat(places, 0), tf.concat(values, 0)
       )
+      return d_table if d_rows is None else d_table + d_rows, d_bias
 
-    outputs = tf.gather(table, ids), tf.identity(table), tf.identity(table)
-    return outputs, gradient
+    products = _joined(table, bias, dtype)
+    return (tf.gather(table, ids), products, tf.identity(table)), gradient
 
-  words, products, rows = compute(tf.convert_to_tensor(table))
+  words, products, rows = compute(
+      tf.convert_to_tensor(table), tf.convert_to_tensor(bias)
+  )
   return words, TiedTable(products, rows)
+
+
+@fusion.fused
+def _joined(table: tf.Tensor, bias: tf.Tensor, dtype: str) -> tf.Tensor:
+  return tf.cast(tf.concat([table, bias[:, None]], axis=1), dtype)
+
+
+@fusion.fused
+def _parted(
+    both: tf.Tensor, places: tf.Tensor, values: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+  """Returns table and bias of a joined table, values added to rows of it."""
+  both = tf.cast(both, tf.float32)
+  table = tf.tensor_scatter_nd_add(both[:, :-1], places[:, None], values)
+  return table, both[:, -1]

@@ -73,10 +73,16 @@ class MaskedLmHead(tf_keras.layers.Layer):
       Values (nats), Float32 [B, P], and Bool [B, P].
     """
     labels = tf.reshape(labels, [-1])
+    label_rows = tf.concat(
+        [
+            tf.gather(word_table.rows, labels),
+            tf.gather(self.output_bias, labels)[:, None],
+        ],
+        axis=1,
+    )
     values, right = tied_softmax.cross_entropy(
         self._transformed(sequence, positions), word_table.products,
-        tf.gather(word_table.rows, labels),
-        tf.convert_to_tensor(self.output_bias), labels, self._matmul_dtype,
+        label_rows, labels,
     )
     shape = tf.shape(positions)
     return tf.reshape(values, shape), tf.reshape(right, shape)

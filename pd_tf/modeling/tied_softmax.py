@@ -10,8 +10,6 @@ products, and what is special about the label is computed apart from them.
 
 import tensorflow as tf
 
-from pd_tf.modeling import fusion
-
 # Integers of a number's width. Numbers that are not negative are in the order
 # of their bits, and of 16-bit floats TensorFlow has no fast maximum.
 _BITS = {2: tf.int16, 4: tf.int32}
@@ -23,21 +21,19 @@ def cross_entropy(
     hidden: tf.Tensor,
     table: tf.Tensor,
     label_rows: tf.Tensor,
-    bias: tf.Tensor,
     labels: tf.Tensor,
-    dtype: str,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-  """Returns -log softmax(hidden table^T + bias) of each label.
+  """Returns -log softmax(hidden table^T) of each label, hidden's last entry 1.
 
   Args:
-    hidden: Float32 [N, H].
-    table: Float32 [V, H].
-    label_rows: Float32 [N, H], what is looked up of the same table for the
+    hidden: Float32 [N, H], without the last entry.
+    table: [V, H + 1], the last entry a bias. Its dtype is that of products,
+      logits and probabilities. (Of 16 bits a sum of logits and bias by
+      TensorFlow takes as long as the product.)
+    label_rows: Float32 [N, H + 1], what is looked up of the same table for the
       labels. It has no value of its own: by it goes the labels' part of the
       table's gradient, which added here would make one more table.
-    bias: Float32 [V].
     labels: Int32 [N], in [0, V).
-    dtype: Of products, logits and probabilities.
 
   Returns:
     Values (nats), Float32 [N], and whether nothing is likelier than the label,
@@ -45,41 +41,32 @@ def cross_entropy(
   """
 
   @tf.custom_gradient
-  def compute(hidden, table, label_rows, bias):
-    low_table = tf.cast(table, dtype)
-    low = tf.cast(hidden, dtype), low_table, tf.cast(bias, dtype)
-    probabilities = tf.nn.softmax(_logits(*low))
+  def compute(hidden, table, label_rows):
+    whole = tf.concat([hidden, tf.ones_like(hidden[:, :1])], axis=1)
+    low = tf.cast(whole, table.dtype)
+    probabilities = tf.nn.softmax(tf.matmul(low, table, transpose_b=True))
     at_label = tf.gather(probabilities, labels, batch_dims=1)
     right = _are_likeliest(at_label, probabilities)
-    values = _values(at_label, labels, *low)
+    values = _values(at_label, labels, low, table)
 
     def gradient(d_values: tf.Tensor, _: tf.Tensor):
       rows = d_values[:, None]
-      d_hidden = tf.cast(tf.matmul(probabilities, low_table), tf.float32)
-      d_hidden = (d_hidden - label_rows) * rows
+      d_hidden = tf.cast(tf.matmul(probabilities, table), tf.float32)
+      d_hidden = ((d_hidden - label_rows) * rows)[:, :-1]
       # One after the other, and before the layers' gradients: of two at a time
       # the memory would be the peak.
       with tf.control_dependencies([d_hidden]):
-        weighted = tf.concat([hidden * rows, rows], axis=1)
-      d_table, d_bias = _table_gradient(probabilities, weighted, labels)
+        weighted = whole * rows
+      d_table = tf.matmul(
+          probabilities, tf.cast(weighted, table.dtype), transpose_a=True
+      )
       with tf.control_dependencies([d_table]):
         d_hidden = tf.identity(d_hidden)
-      return d_hidden, d_table, -weighted[:, :-1], d_bias
+      return d_hidden, d_table, -weighted
 
     return (values, right), gradient
 
-  return compute(hidden, table, label_rows, bias)
-
-
-def _logits(hidden: tf.Tensor, table: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
-  """Returns hidden table^T + bias, [N, V]."""
-  product = tf.matmul(hidden, table, transpose_b=True)
-  if product.dtype == tf.float32:
-    return tf.nn.bias_add(product, bias)
-  # With one more dimension TensorFlow does not take the two for one operation,
-  # for which oneDNN would need all logits in float32 as well.
-  stacked = tf.nn.bias_add(product[None], bias)
-  return tf.reshape(stacked, tf.shape(product))
+  return compute(hidden, table, label_rows)
 
 
 def _are_likeliest(at_label: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
@@ -90,7 +77,10 @@ def _are_likeliest(at_label: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
 
 
 def _values(
-    at_label: tf.Tensor, labels: tf.Tensor, *low: tf.Tensor
+    at_label: tf.Tensor,
+    labels: tf.Tensor,
+    low: tf.Tensor,
+    table: tf.Tensor,
 ) -> tf.Tensor:
   """Returns -log of the label's probability, Float32 [N]."""
   least = _SMALLEST[at_label.dtype.name]
@@ -99,7 +89,8 @@ def _values(
 
   def far() -> tf.Tensor:
     # Made again: to keep them would cost every step their memory.
-    exact = tf.cast(_logits(*low), tf.float32)
+    logits = tf.matmul(low, table, transpose_b=True)
+    exact = tf.cast(logits, tf.float32)
     return tf.reduce_logsumexp(exact, axis=-1) - tf.gather(
         exact, labels, batch_dims=1
     )
@@ -111,27 +102,3 @@ def _values(
       lambda: tf.where(vanishing, far(), values),
       lambda: values,
   )
-
-
-def _table_gradient(
-    probabilities: tf.Tensor, weighted: tf.Tensor, labels: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-  """Returns the gradients of the table, without that of its rows, and of bias.
-
-  Args:
-    probabilities: [N, V].
-    weighted: Float32 [N, H + 1], what they are multiplied by: the bias is one
-      more entry of the table's rows, and that of hidden is 1.
-    labels: Int32 [N].
-  """
-  low = tf.cast(weighted, probabilities.dtype)
-  d_table, d_bias = _parted(tf.matmul(probabilities, low, transpose_a=True))
-  return d_table, tf.tensor_scatter_nd_sub(
-      d_bias, labels[:, None], weighted[:, -1]
-  )
-
-
-@fusion.fused
-def _parted(both: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-  both = tf.cast(both, tf.float32)
-  return both[:, :-1], both[:, -1]

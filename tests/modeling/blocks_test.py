@@ -168,8 +168,10 @@ LABELS = np.array([3, 0, 10, 3], np.int32)
 
 def tied(hidden, table, bias, labels, dtype):
   labels = tf.constant(labels)
-  rows = tf.gather(table, labels)
-  return tied_softmax.cross_entropy(hidden, table, rows, bias, labels, dtype)
+  whole = tf.concat([table, bias[:, None]], axis=1)
+  return tied_softmax.cross_entropy(
+      hidden, tf.cast(whole, dtype), tf.gather(whole, labels), labels
+  )
 
 
 def cross_entropy(hidden, table, bias):

@@ -100,8 +100,8 @@ def test_bytes_by_hand():
   table = 40 * 16
   others = cost.num_parameters(SMALL) - table
   assert cost.state_bytes(SMALL) == 16 * (table + others)
-  assert cost.embedding_update_bytes(SMALL) == 4 * (8 + 2) * table
-  assert cost.update_bytes(SMALL) == 4 * (10 * table + 8 * others)
+  assert cost.embedding_update_bytes(SMALL) == 4 * (8 + 3) * table
+  assert cost.update_bytes(SMALL) == 4 * (11 * table + 8 * others)
   # A token and layer: 8 H + 2 F and two numbers for each head and key.
   layer = 8 * 16 + 2 * 24 + 2 * 2 * 8
   tokens = 8 * (2 * layer + 2 * 16) + 3 * (3 * 16 + 40)
