@@ -3,8 +3,6 @@
 import subprocess
 import sys
 
-import pytest
-
 LIBRARIES = ("pandas", "scipy", "h5py")
 
 
@@ -58,17 +56,3 @@ except ModuleNotFoundError as error:
   print(error.name)
 """)
   assert lines == ["tensorflow"]
-
-
-@pytest.mark.parametrize("module", ["pd_tf.train", "pd_tf.label"])
-def test_verbs_import_none_of_them(module):
-  """Else nothing is saved: some module of pd_tf's would be the one."""
-  unneeded = (*LIBRARIES, "tensorflow_datasets")
-  lines = _said(f"""
-import importlib, sys
-from pd_tf.config import importing
-importing.small()
-importlib.import_module({module!r})
-print([name for name in {unneeded} if name in sys.modules])
-""")
-  assert lines == ["[]"]
