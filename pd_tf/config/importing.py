@@ -11,7 +11,7 @@ import types
 
 # TensorFlow and tf_keras import them, if they are installed, only to know their
 # tables, matrices and files when they are given one, as pd_tf does not. They
-# are a third of the time of the import and 90 MB.
+# are a fifth of the time of the import and 100 MB.
 _NOT_NEEDED = ("pandas", "scipy", "h5py")
 
 
