@@ -7,9 +7,9 @@ clipping. pd_tf packs them into rows of about 128 tokens, packing included;
 Model Garden pads each to 128, as its pipeline does; Hugging Face pads to the
 longest of the batch. Each side is a process of its own; asked in turn; medians.
 Distillation differs in its loss alone; its soft labels are random here.
-"narrow" has one thread for an operation (TF_NUM_INTRAOP_THREADS=1), as
-`pd-tf train` has for so few tokens of Tiny; the others are as TensorFlow
-starts, each split over all cores.
+"narrow" has one thread for an operation (TF_NUM_INTRAOP_THREADS=1) and a batch
+in two halves, as `pd-tf train` has for so few tokens of Tiny and Mini; the
+others are as TensorFlow starts, each operation split over all cores.
 """
 
 from collections.abc import Callable
@@ -110,6 +110,7 @@ def ours(precision: str, distils: bool) -> Callable[[], Told]:
   from pd_tf.objectives import distillation
   from pd_tf.training import optimizer as optimizer_lib
   from pd_tf.training import step
+  from pd_tf.training import threads
   from pd_tf.training import update
 
   examples = sentences()
@@ -130,6 +131,7 @@ def ours(precision: str, distils: bool) -> Callable[[], Told]:
     model = bert.build(
         config(), num_outputs=2,
         compute_dtype=precision_config.COMPUTE_DTYPES[precision],
+        parts=threads.parts(),
     )
     model.load_canonical_weights(
         initialization.random_weights(model.canonical_weights(), 0.02, 0)

@@ -12,7 +12,8 @@ SIGTERM has it write a checkpoint and exit with code 75, Ctrl-C with 130.
 
 On a CPU TensorFlow splits each operation over all cores, but for fine-tuning or
 distillation in updates of few tokens of a small model: then operations run
-whole, side by side. TF_NUM_INTRAOP_THREADS in the environment has precedence.
+whole, and two halves of a batch side by side. TF_NUM_INTRAOP_THREADS in the
+environment has precedence.
 
   pd-tf train --config=configs/finetune/tiny.yaml --run_dir=runs/bt \
     --set=vocab_file=vocab.txt --set=task.train_file=train.tsv
@@ -171,7 +172,7 @@ class _Run:
     self._require_agreement()
     plan = loop.plan(settings, work.phases)
     with self.strategy.scope():
-      model = _build(settings, self.start, work.task)
+      model = _build(settings, self.start, work.task, _parts(self.where))
       scale = (
           loss_scale_lib.LossScale()
           if settings.precision == "mixed_float16" else None
@@ -305,16 +306,25 @@ class _Run:
     )
 
 
+def _parts(where: where_config.Where) -> int:
+  """Returns into how many parts a batch is split, to run side by side."""
+  if not strategy_lib.is_one_cpu(where) or where.jit_compile:
+    return 1
+  return threads.parts()
+
+
 def _build(
     settings: train_config.TrainConfig,
     start: work_lib.Start,
     task: pretrained.TaskHead | None,
+    parts: int,
 ) -> bert.Bert:
   model = bert.build(
       start.encoder,
       pretraining_heads=task is None,
       num_outputs=len(task.label_names) if task else 0,
       compute_dtype=settings.compute_dtype,
+      parts=parts,
   )
   model.load_canonical_weights(
       initialization.random_weights(

@@ -151,3 +151,16 @@ def test_a_gpu_is_left_alone_where_it_is_used(begun):
   assert begun("objective=finetune", gpus=["GPU:0"]) is None
   unused = where_config.Where(num_gpus=0)
   assert begun("objective=finetune", where=unused, gpus=["GPU:0"]) is not None
+
+
+@pytest.mark.parametrize("where,parts", [
+    (where_config.ONE_DEVICE, 2),
+    (where_config.Where(jit_compile=True), 1),
+    (where_config.Where("mirrored"), 1),
+], ids=str)
+def test_batches_are_in_parts_where_operations_run_whole(
+    monkeypatch, where, parts
+):
+  monkeypatch.setattr(train.threads, "parts", lambda: 2)
+  monkeypatch.setattr(train.tf.config, "list_physical_devices", lambda _: [])
+  assert train._parts(where) == parts

@@ -46,12 +46,14 @@ class Bert(tf_keras.Model):
       pretraining_heads: bool,
       num_outputs: int,
       compute_dtype: str,
+      parts: int,
   ):
     super().__init__(name="bert")
     size = config.hidden_size
     self.config = config
     self.num_outputs = num_outputs
     self._matmul_dtype = compute_dtype
+    self._parts = parts
     self.embeddings = embeddings.Embeddings(config, name="embeddings")
     self.layer_list = [
         transformer.TransformerLayer(
@@ -188,13 +190,21 @@ class Bert(tf_keras.Model):
   def _training_layers(
       self, rows: Mapping[str, tf.Tensor], seed: tf.Tensor
   ) -> tuple[list[tf.Tensor], embeddings.TiedTable | None]:
-    tokens, low, table = self.embeddings.train(
+    all_tokens, all_low, table = self.embeddings.train(
         rows, seed, self._matmul_dtype, self._head_bias
+    )
+    example_ids = rows["example_ids"]
+    spans = rows_lib.spans(example_ids.shape[0], self._parts)
+    tokens, low, ids = (
+        rows_lib.split(x, spans) for x in (all_tokens, all_low, example_ids)
     )
     layers = []
     for layer in self.layer_list:
-      tokens, low = layer.train(tokens, low, rows["example_ids"], seed)
-      layers.append(tokens)
+      masks = layer.masks(example_ids, seed).split(spans)
+      tokens, low = zip(
+          *map(layer.train, tokens, low, ids, masks), strict=True
+      )
+      layers.append(tf.concat(tokens, axis=0))
     return layers, table
 
   @property
@@ -230,6 +240,7 @@ def build(
     pretraining_heads: bool = False,
     num_outputs: int = 0,
     compute_dtype: str = "float32",
+    parts: int = 1,
 ) -> Bert:
   """Returns a model with all variables made.
 
@@ -238,6 +249,8 @@ def build(
     pretraining_heads: With masked LM and next-sentence heads.
     num_outputs: Outputs of the task head, C; 0 for none.
     compute_dtype: "float32", "bfloat16" or "float16", of matrix products.
+    parts: Into how many training splits a batch's rows between embeddings and
+      heads. More than one gives cores work where each operation runs on one.
 
   Raises:
     InputError: compute_dtype is none of them.
@@ -247,7 +260,7 @@ def build(
         "compute_dtype: expected float32, bfloat16 or float16, got "
         f"{compute_dtype!r}."
     )
-  return Bert(config, pretraining_heads, num_outputs, compute_dtype)
+  return Bert(config, pretraining_heads, num_outputs, compute_dtype, parts)
 
 
 def _apply_dense(layer: dense.Dense, x: tf.Tensor) -> tf.Tensor:

@@ -28,6 +28,16 @@ class Mask(NamedTuple):
     kept = tf.cast(self.bits, tf.int32) >= self.threshold
     return tf.where(kept, self.scale, 0.0)
 
+  def rows(self, start: int, end: int) -> "Mask":
+    """Returns the mask of [start, end) of the first axis."""
+    return self._replace(bits=self.bits[start:end])
+
+  def flat(self) -> "Mask":
+    """Returns the mask of the same entries as a matrix of their vectors."""
+    return self._replace(
+        bits=tf.reshape(self.bits, [-1, self.bits.shape[-1]])
+    )
+
 
 def mask(
     shape: list[int | tf.Tensor] | tf.Tensor,

@@ -1,5 +1,8 @@
 """The inputs of the encoder: rows of tokens."""
 
+from collections.abc import Sequence
+import itertools
+
 import tensorflow as tf
 
 # Int32, all [B, S] but the last, [B, E].
@@ -45,3 +48,35 @@ def attention_bias(example_ids: tf.Tensor) -> tf.Tensor:
   query, key = example_ids[:, :, None], example_ids[:, None, :]
   allowed = ((query == key) | (query == 0)) & (key != 0)
   return tf.where(allowed, 0.0, _FORBIDDEN)[:, None]
+
+
+def spans(batch_size: int | None, parts: int) -> list[tuple[int, int]]:
+  """Returns the rows [start, end) of each part, as equal as can be.
+
+  Args:
+    batch_size: B; None where it is not known.
+    parts: How many are wanted.
+
+  Returns:
+    At most a part for each row; none where that would be one, or B is unknown.
+  """
+  if batch_size is None or min(parts, batch_size) <= 1:
+    return []
+  parts = min(parts, batch_size)
+  bounds = [number * batch_size // parts for number in range(parts + 1)]
+  return list(itertools.pairwise(bounds))
+
+
+def split(
+    x: tf.Tensor, spans: list[tuple[int, int]]
+) -> Sequence[tf.Tensor]:
+  """Returns the parts of what has a number of entries for each row.
+
+  Args:
+    x: [B n, …].
+    spans: Of the parts; of none, x is the only one.
+  """
+  if not spans:
+    return [x]
+  entries = tf.shape(x)[0] // spans[-1][1]
+  return tf.split(x, [(end - start) * entries for start, end in spans])

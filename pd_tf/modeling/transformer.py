@@ -1,6 +1,7 @@
 """One post-LayerNorm Transformer layer over packed rows."""
 
 import math
+from typing import NamedTuple
 
 import tensorflow as tf
 import tf_keras
@@ -14,6 +15,28 @@ from pd_tf.modeling import normalization
 
 # Places of dropout in a layer: attention, its output, the feed-forward output.
 SITES = 3
+
+
+class Masks(NamedTuple):
+  """What the dropout of a layer drops; None where it drops nothing.
+
+  Attributes:
+    attention: Of its weights, [B, A, S, S].
+    attended: Of its output, [B, S, H].
+    fed: Of the feed-forward output, [B, S, H].
+  """
+
+  attention: dropout.Mask | None
+  attended: dropout.Mask | None
+  fed: dropout.Mask | None
+
+  def split(self, spans: list[tuple[int, int]]) -> "list[Masks]":
+    """Returns those of parts of the rows, as `rows.spans` has them."""
+    if not spans:
+      return [self]
+    return [
+        Masks(*(mask and mask.rows(*span) for mask in self)) for span in spans
+    ]
 
 
 class TransformerLayer(tf_keras.layers.Layer):
@@ -77,12 +100,29 @@ class TransformerLayer(tf_keras.layers.Layer):
     fed = dropout.dropout(fed, rate, seed, self._first_site + 2)
     return self.output_norm(tokens + fed)
 
+  def masks(self, example_ids: tf.Tensor, seed: tf.Tensor) -> Masks:
+    """Draws what `train` drops.
+
+    Args:
+      example_ids: Of the rows, [B, S].
+      seed: Int32 [2] for dropout.
+    """
+    config, site = self._config, self._first_site
+    batch, length = tf.unstack(tf.shape(example_ids))
+    weights = [batch, config.num_heads, length, length]
+    hidden = [batch, length, config.hidden_size]
+    return Masks(
+        dropout.mask(weights, config.attention_dropout, seed, site),
+        dropout.mask(hidden, config.hidden_dropout, seed, site + 1),
+        dropout.mask(hidden, config.hidden_dropout, seed, site + 2),
+    )
+
   def train(
       self,
       tokens: tf.Tensor,
       low: tf.Tensor,
       example_ids: tf.Tensor,
-      seed: tf.Tensor,
+      masks: Masks,
   ) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns what a call returns, from few large kernels both ways.
 
@@ -90,16 +130,18 @@ class TransformerLayer(tf_keras.layers.Layer):
       tokens: Float32 [B S, H].
       low: The same in the dtype of products.
       example_ids: Int32 [B, S], 0 where padded.
-      seed: Int32 [2] for dropout.
+      masks: Of these rows.
 
     Returns:
       Float32 [B S, H], and the same in the dtype of products.
     """
     attended = self._product(
-        self.attention_output, self._attend_fused(low, example_ids, seed)
+        self.attention_output,
+        self._attend_fused(low, example_ids, masks.attention),
     )
     tokens, low = self._residual(
-        self.attention_output, self.attention_norm, tokens, attended, seed, 1
+        self.attention_output, self.attention_norm, tokens, attended,
+        masks.attended,
     )
     fed = blocks.activation(
         self._product(self.intermediate, low),
@@ -107,7 +149,7 @@ class TransformerLayer(tf_keras.layers.Layer):
     )
     fed = self._product(self.output_dense, fed)
     return self._residual(
-        self.output_dense, self.output_norm, tokens, fed, seed, 2
+        self.output_dense, self.output_norm, tokens, fed, masks.fed
     )
 
   def _attend(
@@ -130,7 +172,10 @@ class TransformerLayer(tf_keras.layers.Layer):
     return tf.reshape(context, [batch * length, heads * size])
 
   def _attend_fused(
-      self, low: tf.Tensor, example_ids: tf.Tensor, seed: tf.Tensor
+      self,
+      low: tf.Tensor,
+      example_ids: tf.Tensor,
+      mask: dropout.Mask | None,
   ) -> tf.Tensor:
     heads, size = self._config.num_heads, self._config.head_size
     batch, length = tf.unstack(tf.shape(example_ids))
@@ -140,10 +185,6 @@ class TransformerLayer(tf_keras.layers.Layer):
     qkv = tf.reshape(qkv, [batch, length, 3, heads, size])
     query, key, value = tf.unstack(tf.transpose(qkv, [2, 0, 3, 1, 4]))
     scores = tf.matmul(query, key, transpose_b=True)
-    mask = dropout.mask(
-        tf.shape(scores), self._config.attention_dropout, seed,
-        self._first_site,
-    )
     weights = blocks.attention_weights(
         scores, example_ids, mask, 1.0 / math.sqrt(size)
     )
@@ -159,15 +200,10 @@ class TransformerLayer(tf_keras.layers.Layer):
       norm: normalization.LayerNorm,
       tokens: tf.Tensor,
       added: tf.Tensor,
-      seed: tf.Tensor,
-      site: int,
+      mask: dropout.Mask | None,
   ) -> tuple[tf.Tensor, tf.Tensor]:
-    mask = dropout.mask(
-        tf.shape(added), self._config.hidden_dropout, seed,
-        self._first_site + site,
-    )
     return blocks.residual_norm(
-        tokens, added, tf.convert_to_tensor(layer.bias), mask,
+        tokens, added, tf.convert_to_tensor(layer.bias), mask and mask.flat(),
         tf.convert_to_tensor(norm.gamma), tf.convert_to_tensor(norm.beta),
         norm.epsilon,
     )  # fmt: skip

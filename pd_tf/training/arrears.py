@@ -77,7 +77,6 @@ class Arrears:
     Args:
       ids: Int32, of static shape.
     """
-    tf.cond(self._count >= WINDOW, self._make_up_all, lambda: None)
     ids = tf.reshape(ids, [-1])
     variables = (self._table, *self._optimizer.moments(self._table))
     weights, first, second = _made_up(
@@ -86,6 +85,15 @@ class Arrears:
     )  # fmt: skip
     self._table.scatter_update(tf.IndexedSlices(weights, ids))
     return Looked(ids, tf.unique(ids).idx, weights, first, second)
+
+  def make_up(self) -> None:
+    """Brings all rows up to date, every few updates.
+
+    To be called between the forward pass and `apply`: beside the backward pass
+    it then takes cores that have nothing to do. What it makes of the rows that
+    were looked up is not seen: `apply` writes them from what they were.
+    """
+    tf.cond(self._count >= WINDOW, self._make_up_all, lambda: None)
 
   def apply(
       self, looked: Looked, gradient: tf.Tensor, scale: tf.Tensor

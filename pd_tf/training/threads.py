@@ -7,11 +7,13 @@ import tensorflow as tf
 
 VARIABLE = "TF_NUM_INTRAOP_THREADS"
 
-# Tokens of an update times the width of a layer up to which operations run
+# Tokens of an update times the width of a layer, up to which operations run
 # whole. Below, handing parts of an operation to other threads costs more than
-# it saves: at 54,000 an update takes 15 to 20 % less time when none is split;
-# at 108,000 it is even or loses 2 %, beyond it loses (docs/performance.md). On
-# two cores, for widths of 128 and 256: of wider layers a product has more work.
+# it saves. Two cores have half of a batch each then (`parts`), and gain as far
+# as was measured; of more it is not known what they would gain so, and they
+# split sooner (docs/performance.md). For widths of 128 and 256: of wider layers
+# a product has more work.
+WHOLE_NUMBERS_OF_TWO_CORES = 2**19
 WHOLE_NUMBERS = 2**16
 WHOLE_WIDTH = 256
 
@@ -32,7 +34,7 @@ def run_whole(tokens: float, width: int) -> bool:
   threading, numbers = tf.config.threading, tokens * width
   if (
       width > WHOLE_WIDTH
-      or numbers > WHOLE_NUMBERS
+      or numbers > _most_numbers()
       or VARIABLE in os.environ
       or threading.get_intra_op_parallelism_threads()
   ):
@@ -48,3 +50,22 @@ def run_whole(tokens: float, width: int) -> bool:
       numbers, VARIABLE,
   )
   return True
+
+
+def parts() -> int:
+  """Returns into how many parts training is to split a batch's rows.
+
+  Two where operations run whole: each then has a core of its own, where one
+  part would mostly wait for itself.
+  """
+  told = tf.config.threading.get_intra_op_parallelism_threads()
+  whole = told == 1 or not told and os.environ.get(VARIABLE) == "1"
+  return 2 if whole and _num_cores() > 1 else 1
+
+
+def _most_numbers() -> int:
+  return WHOLE_NUMBERS if _num_cores() > 2 else WHOLE_NUMBERS_OF_TWO_CORES
+
+
+def _num_cores() -> int:
+  return len(os.sched_getaffinity(0))

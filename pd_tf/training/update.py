@@ -132,6 +132,8 @@ class Update:
     (weights, stops), sums, gradients = self._local(
         batch, seed, lambda outputs: self._divisors(replica, outputs, stop)
     )
+    if self._arrears is not None and looked is not None:
+      self._arrears.make_up()
     # Apart: what one call sums, TensorFlow takes to depend on all of it, and so
     # drops the order of reads and updates that would follow from that. A seed
     # that is only watched was then, rarely, that of the next step.

@@ -215,12 +215,12 @@ def test_tied_softmax_in_low_precision(dtype):
     )
 
 
-def model_and_rows(rate):
+def model_and_rows(rate, parts=1):
   config = encoder_config.EncoderConfig(
       num_layers=2, hidden_size=16, head_size=8, vocab_size=40,
       max_positions=12, hidden_dropout=rate, attention_dropout=rate,
   )  # fmt: skip
-  model = bert.build(config, pretraining_heads=True)
+  model = bert.build(config, pretraining_heads=True, parts=parts)
   model.load_canonical_weights(
       initialization.random_weights(model.canonical_weights(), 0.3, 1)
   )
@@ -258,9 +258,11 @@ def plain_losses(model, rows, seed):
   ]
 
 
+# Of three rows: all together, one and two, one by one.
+@pytest.mark.parametrize("parts", [1, 2, 5])
 @pytest.mark.parametrize("compiled", [False, True])
-def test_the_training_path_is_the_plain_one_with_dropout_on(compiled):
-  model, rows = model_and_rows(0.25)
+def test_the_training_path_is_the_plain_one_with_dropout_on(compiled, parts):
+  model, rows = model_and_rows(0.25, parts)
   seed = tf.constant(SEED)
 
   def total(terms):
@@ -342,8 +344,9 @@ def test_masks_are_independent_of_each_other():
     assert abs(correlation) < 6 / math.sqrt(one.size)
 
 
-def test_the_training_path_takes_batches_of_any_size():
-  model, rows = model_and_rows(0.25)
+@pytest.mark.parametrize("parts", [1, 2])
+def test_the_training_path_takes_batches_of_any_size(parts):
+  model, rows = model_and_rows(0.25, parts)
   seed = tf.constant(SEED)
   encode = tf.function(
       lambda rows: model.encode(rows, seed).pooled, autograph=False,
@@ -355,3 +358,31 @@ def test_the_training_path_takes_batches_of_any_size():
   np.testing.assert_allclose(
       encode(rows), model.encode(rows, seed).pooled, rtol=1e-4, atol=1e-5
   )
+
+
+@pytest.mark.parametrize("batch_size,parts,spans", [
+    (4, 2, [(0, 2), (2, 4)]),
+    (3, 2, [(0, 1), (1, 3)]),
+    (3, 5, [(0, 1), (1, 2), (2, 3)]),
+    (4, 1, []),
+    (1, 2, []),
+    (None, 2, []),
+])
+def test_every_row_is_in_one_part_and_a_single_part_is_none(
+    batch_size, parts, spans
+):
+  assert rows_lib.spans(batch_size, parts) == spans
+
+
+def test_a_batch_in_parts_has_products_of_its_parts():
+  model, rows = model_and_rows(0.25, parts=2)
+  graph = tf.function(
+      lambda rows: model.encode(rows, tf.constant(SEED)).pooled
+  ).get_concrete_function(rows).graph
+  sizes = {
+      op.outputs[0].shape[0] for op in graph.get_operations()
+      if op.type == "MatMul"
+      # Of the feed-forward layer.
+      and op.outputs[0].shape[1] == model.config.feed_forward_size
+  }
+  assert sizes == {12, 24}

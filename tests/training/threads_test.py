@@ -21,18 +21,64 @@ def told(monkeypatch):
   return told
 
 
-def test_up_to_the_limit_operations_run_whole(told):
-  assert threads.run_whole(threads.WHOLE_NUMBERS / 128, 128)
+@pytest.fixture
+def cores(monkeypatch):
+  """Says how many cores the process may use."""
+
+  def have(number):
+    monkeypatch.setattr(
+        threads.os, "sched_getaffinity", lambda _: set(range(number))
+    )
+
+  return have
+
+
+LIMITS = [
+    (1, threads.WHOLE_NUMBERS_OF_TWO_CORES),
+    (2, threads.WHOLE_NUMBERS_OF_TWO_CORES),
+    (3, threads.WHOLE_NUMBERS),
+    (64, threads.WHOLE_NUMBERS),
+]
+
+
+@pytest.mark.parametrize("number,limit", LIMITS)
+def test_up_to_the_limit_operations_run_whole(told, cores, number, limit):
+  cores(number)
+  assert threads.run_whole(limit / 128, 128)
   assert told == [1]
 
 
-def test_above_the_limit_they_are_split(told):
-  assert not threads.run_whole(threads.WHOLE_NUMBERS / 128 + 1, 128)
+@pytest.mark.parametrize("number,limit", LIMITS)
+def test_above_the_limit_they_are_split(told, cores, number, limit):
+  cores(number)
+  assert not threads.run_whole(limit / 128 + 1, 128)
   assert told == []
 
 
-def test_the_limit_lies_between_what_gained_and_what_did_not():
+def test_the_limits_lie_where_it_was_measured():
+  # Operations on the whole batch: an update of 32 sentences gains, of 64 not.
   assert 448 * 128 < threads.WHOLE_NUMBERS < 896 * 128
+  # On halves, 128 sentences of the wider model and 256 of the narrower gain.
+  assert threads.WHOLE_NUMBERS_OF_TWO_CORES > 256 * 1.1 * 13.1 * 128
+
+
+@pytest.mark.parametrize("number,parts", [(1, 1), (2, 2), (8, 2)])
+def test_where_operations_run_whole_a_batch_is_in_halves(
+    told, cores, number, parts
+):
+  cores(number)
+  assert threads.parts() == 1
+  assert threads.run_whole(1, 128)
+  assert threads.parts() == parts
+
+
+@pytest.mark.parametrize("value,parts", [("1", 2), ("2", 1)])
+def test_so_it_is_if_the_environment_says_whole(
+    told, cores, monkeypatch, value, parts
+):
+  cores(2)
+  monkeypatch.setenv(threads.VARIABLE, value)
+  assert threads.parts() == parts
 
 
 def test_wide_layers_are_split_however_few_the_tokens(told):
