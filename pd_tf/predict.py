@@ -191,17 +191,22 @@ def _target(path: str) -> Iterator[BinaryIO]:
   name = f"{place.name}.{os.getpid()}.tmp" if is_replaced else place.name
   written = place.with_name(name)
   try:
-    file = open(written, "wb", buffering=0)
-  except OSError as error:
-    raise errors.InputError(f"output: {path}: {error.strerror}.") from None
-  try:
-    with file:
+    # Inside, as Ctrl-C may come as soon as there is a file.
+    with _opened(written, path) as file:
       yield file
     if is_replaced:
       written.replace(place)
   finally:
     if is_replaced:
-      written.unlink(missing_ok=True)
+      with contextlib.suppress(OSError):
+        written.unlink()
+
+
+def _opened(place: pathlib.Path, name: str) -> BinaryIO:
+  try:
+    return open(place, "wb", buffering=0)
+  except OSError as error:
+    raise errors.InputError(f"output: {name}: {error.strerror}.") from None
 
 
 def _write(target: BinaryIO, lines: Sequence[str]) -> None:
